@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole reads and writes, small files, and other system calls that need a loop or an error text. */
+#ifndef LIB_IO_H
+#define LIB_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+
+/* All of len bytes, or -errno; -EPIPE if the end came first. Blocking descriptors only. */
+int io_read_all(int fd, void *buf, size_t len) must_check;
+int io_write_all(int fd, const void *buf, size_t len) must_check;
+
+/*
+ * The whole file at path below dirfd as a NUL-terminated heap string (the caller frees it), refused with EFBIG beyond
+ * max bytes. ret_len (may be NULL) gets the length without the NUL.
+ */
+char *io_read_file(int dirfd, const char *path, size_t max, size_t *ret_len, struct err *err);
+
+/* Writes text to an existing file (sysfs, procfs, cgroupfs) in one write(2). */
+int io_write_file(int dirfd, const char *path, const char *text, struct err *err) must_check;
+
+/* Replaces path below dirfd by a new file with these bytes: readers see the old file or the new one, never a part. */
+int io_replace_file(int dirfd, const char *path, const void *buf, size_t len, mode_t mode, struct err *err) must_check;
+
+/* Removes path below dirfd with everything in it, never following symbolic links and never crossing into a mount. */
+int io_remove_tree(int dirfd, const char *path, struct err *err) must_check;
+
+/* mkdir -p below dirfd; existing directories are fine. */
+int io_mkdir_parents(int dirfd, const char *path, mode_t mode, struct err *err) must_check;
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+int64_t io_now_ms(void);
+
+/* 0 when fd becomes readable (or hung up) before the deadline (io_now_ms time), else -ETIMEDOUT or -errno. */
+int io_wait_readable(int fd, int64_t deadline_ms) must_check;
+
+/* Opens /dev/null on each of 0, 1, 2 that is closed, so that no later open lands there. */
+int io_fill_standard_fds(void) must_check;
+
+#endif

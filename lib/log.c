@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Log lines. The only mutable file-scope state of the project besides signal flags: where lines go. */
+#include "lib/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 4096
+#define LIMIT_LINES 10
+#define LIMIT_WINDOW_NS (5 * 1000000000LL)
+
+static struct {
+	const char *program;
+	int fd;
+	enum log_format format;
+	enum log_level level;
+} log_state = { "cella", STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_WARN };
+
+static const char *const level_names[] = { "error", "warning", "info", "debug" };
+
+void log_init_fd(const char *program, int fd, enum log_format format, enum log_level level)
+{
+	log_state.program = program;
+	log_state.fd = fd;
+	log_state.format = format;
+	log_state.level = level;
+}
+
+int log_init(const char *program, const char *path, enum log_format format, enum log_level level, struct err *err)
+{
+	int fd = STDERR_FILENO;
+
+	if (path) {
+		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+		if (fd < 0) {
+			log_init_fd(program, STDERR_FILENO, format, level);
+			return err_set(err, errno, "open log file %s", path);
+		}
+	}
+	log_init_fd(program, fd, format, level);
+	return 0;
+}
+
+/* Copies text into a JSON string body; control bytes and what is not ASCII printable becomes \u00XX byte by byte. */
+static size_t escape_json(char *out, size_t size, const char *text)
+{
+	size_t used = 0;
+
+	for (; *text && used + 7 < size; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\') {
+			out[used++] = '\\';
+			out[used++] = (char)c;
+		} else if (c < 0x20 || c == 0x7f) {
+			used += (size_t)snprintf(out + used, size - used, "\\u%04x", c);
+		} else {
+			out[used++] = (char)c;
+		}
+	}
+	out[used] = '\0';
+	return used;
+}
+
+static void timestamp(char *out, size_t size)
+{
+	struct timespec now;
+	struct tm tm;
+	char base[40];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(base, sizeof(base), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out, size, "%s.%09ldZ", base, now.tv_nsec);
+}
+
+static void emit(enum log_level level, const char *fmt, va_list ap)
+{
+	char msg[LINE_MAX_BYTES / 2];
+	char escaped[LINE_MAX_BYTES];
+	char line[LINE_MAX_BYTES + 256];
+	char when[80];
+	int n;
+
+	if (level > log_state.level)
+		return;
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	if (log_state.format == LOG_FORMAT_JSON) {
+		timestamp(when, sizeof(when));
+		escape_json(escaped, sizeof(escaped), msg);
+		n = snprintf(line, sizeof(line), "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n",
+			     level_names[level], escaped, when);
+	} else if (log_state.fd == STDERR_FILENO) {
+		n = snprintf(line, sizeof(line), "%s: %s\n", log_state.program, msg);
+	} else {
+		timestamp(when, sizeof(when));
+		escape_json(escaped, sizeof(escaped), msg);
+		n = snprintf(line, sizeof(line), "time=\"%s\" level=%s program=%s[%d] msg=\"%s\"\n", when,
+			     level_names[level], log_state.program, (int)getpid(), escaped);
+	}
+	if (n > (int)sizeof(line) - 1)
+		n = (int)sizeof(line) - 1;
+	/* There is nowhere left to report that the log itself cannot be written. */
+	if (write(log_state.fd, line, (size_t)n) < 0)
+		return;
+}
+
+#define DEFINE_LOG(name, level)               \
+	void name(const char *fmt, ...)       \
+	{                                     \
+		int saved = errno;            \
+		va_list ap;                   \
+		va_start(ap, fmt);            \
+		emit(level, fmt, ap);         \
+		va_end(ap);                   \
+		errno = saved;                \
+	}
+
+DEFINE_LOG(log_error, LOG_LEVEL_ERROR)
+DEFINE_LOG(log_warn, LOG_LEVEL_WARN)
+DEFINE_LOG(log_info, LOG_LEVEL_INFO)
+DEFINE_LOG(log_debug, LOG_LEVEL_DEBUG)
+
+bool log_allowed(struct log_limit *limit)
+{
+	struct timespec now;
+	int64_t ns;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	ns = now.tv_sec * 1000000000LL + now.tv_nsec;
+	if (limit->window_start_ns == 0 || ns - limit->window_start_ns > LIMIT_WINDOW_NS) {
+		unsigned int missed = limit->suppressed;
+
+		limit->window_start_ns = ns;
+		limit->count = 1;
+		limit->suppressed = 0;
+		if (missed)
+			log_warn("%u lines like the next were left out", missed);
+		return true;
+	}
+	if (limit->count < LIMIT_LINES) {
+		limit->count++;
+		return true;
+	}
+	limit->suppressed++;
+	return false;
+}
