@@ -1,0 +1,112 @@
+# make            builds everything that is C (guest kernel and initramfs: make guest)
+# make demo       runs a Debian root file system in a microVM (installs what is missing first)
+# make check      all tests; check-unit: those that need neither root nor KVM
+# make fuzz       builds and runs the fuzz targets, FUZZ_SECONDS=60 each
+# make bench      measures against crun, runc, runsc and QEMU microvm, in the emulated host
+# make lint fmt fmt-check install clean
+#
+# B=build V=1 WERROR=1 SAN=address,undefined ARCH=x86_64 CC=gcc prefix=/usr/local DESTDIR=
+
+VERSION := 0.1.0
+ARCH ?= x86_64
+SAN ?=
+B ?= build$(if $(SAN),-san)
+V ?= 0
+WERROR ?= 0
+prefix ?= /usr/local
+CC ?= gcc
+PROTOC_C ?= protoc-c
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla -Wundef \
+	-Wpointer-arith -Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
+# Sanitizers need the dynamic libc; the programs that are shipped are static.
+LINK := $(if $(SAN),,-static-pie)
+CFLAGS ?= -O2 -g
+override CFLAGS += -std=gnu11 -D_GNU_SOURCE -DCELLA_VERSION='"$(VERSION)"' $(WARNINGS) $(SAN_FLAGS) \
+	-fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
+override CPPFLAGS += -I. -I$(B) -Ivmm/arch/$(ARCH)
+override LDFLAGS += $(LINK) $(if $(SAN),-fsanitize=$(SAN) -pie) -Wl,-z,relro,-z,now,--gc-sections
+
+sources = $(foreach d,$(1),$(wildcard $(d)/*.c))
+objects = $(patsubst %.c,$(B)/%.o,$(1))
+
+PROTOS := lib/ttrpc.proto agent/proto/agent.proto
+PROTO_C := $(PROTOS:%.proto=$(B)/%.pb-c.c)
+PROTO_O := $(PROTO_C:%.c=%.o)
+
+LIB := $(call objects,$(call sources,lib)) $(B)/lib/ttrpc.pb-c.o
+VMM := $(call objects,$(filter-out vmm/main.c,$(call sources,vmm vmm/virtio vmm/fs vmm/arch/$(ARCH))))
+AGENT := $(call objects,$(filter-out agent/main.c,$(call sources,agent))) $(B)/agent/proto/agent.pb-c.o
+RUNTIME := $(call objects,$(filter-out runtime/main.c,$(call sources,runtime))) $(B)/agent/proto/agent.pb-c.o
+
+VMM_LIBS := -lfuse3 -lfdt -luring -ljansson -pthread -ldl
+AGENT_LIBS := -lprotobuf-c -ljansson
+RUNTIME_LIBS := -lprotobuf-c -ljansson -lseccomp -linih
+VERIFY_LIBS := -lcrypto -ljansson -pthread -ldl
+
+PROGRAMS := $(B)/cella-vmm $(B)/cella-agent $(B)/cella $(B)/cella-image
+
+all: $(PROGRAMS)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all demo check check-unit check-integration fuzz bench lint fmt fmt-check install clean guest kernel initramfs deps
+
+$(B)/cella-vmm: $(B)/vmm/main.o $(VMM) $(B)/lib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(VMM_LIBS)
+
+$(B)/cella-agent: $(B)/agent/main.o $(AGENT) $(B)/lib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
+$(B)/cella: $(B)/runtime/main.o $(RUNTIME) $(B)/lib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(RUNTIME_LIBS)
+
+# Signs and checks the guest image: the only program that links libcrypto.
+$(B)/cella-image: $(B)/rootfs-builder/image.o $(B)/lib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(VERIFY_LIBS)
+
+$(B)/lib.a: $(LIB)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Generated code is not held to our warnings.
+$(B)/%.pb-c.o: $(B)/%.pb-c.c
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -W%,$(CFLAGS)) -MMD -MP -c -o $@ $<
+
+$(B)/%.pb-c.c: %.proto
+	$(call say,PROTO,$<)
+	@mkdir -p $(@D)
+	$(Q)$(PROTOC_C) --c_out=$(B) -I. $<
+
+$(call objects,$(call sources,lib runtime agent)): | $(PROTO_C)
+
+# The VMM's seccomp filters, compiled by a program of the build.
+$(B)/seccomp_filters.h: $(B)/seccomp-compile
+	$(call say,GEN,$@)
+	$(Q)$< > $@
+
+$(B)/seccomp-compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -I. -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O1 -o $@ $< -lseccomp
+
+$(B)/vmm/sandbox.o: $(B)/seccomp_filters.h
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+clean:
+	rm -rf $(B)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What virtual machine is wanted: the VMM's command line as validated data. */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+
+#define CONFIG_SHARES_MAX 64
+#define CONFIG_DISKS_MAX 8
+#define CONFIG_VCPUS_MAX 32
+#define CONFIG_MEMORY_MIN_MIB 64
+#define CONFIG_MEMORY_MAX_MIB (1 << 20)
+
+struct config_share {
+	const char *name; /* borrowed from argv */
+	int fd;
+};
+
+struct config_disk {
+	const char *id; /* borrowed from argv */
+	int fd;
+	bool read_only;
+};
+
+struct config {
+	unsigned int vcpus;
+	unsigned int memory_mib;
+	const char *cmdline; /* borrowed from argv, as are all strings here */
+	int kernel_fd, initrd_fd, kvm_fd;
+	const char *root; /* directory that becomes the process's root */
+	uint64_t cid;
+	const char *vsock;   /* name of the listening socket in root, NULL: no vsock */
+	const char *control; /* the same, for the control socket */
+	const char *console; /* the same, for attaching to hvc0; NULL: no virtio-console */
+	bool rng, balloon;
+	const char *fs_tag; /* NULL: no file server */
+	unsigned int fs_workers;
+	struct config_share shares[CONFIG_SHARES_MAX];
+	size_t nshares;
+	struct config_disk disks[CONFIG_DISKS_MAX];
+	size_t ndisks;
+	bool log_json;
+	bool debug;
+	bool show_help, show_version;
+};
+
+/* Opens --kernel and --initrd. Strings stay in argv. */
+int config_parse(struct config *config, int argc, char **argv, struct err *err) must_check;
+
+/* The options, for --help. */
+void config_print_usage(void);
+
+#endif

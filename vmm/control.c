@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control socket. */
+#include "vmm/control.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/fdpass.h"
+#include "vmm/vm.h"
+
+#define LINE_MAX_BYTES 4096
+#define CLIENTS_MAX 16
+
+struct client {
+	struct control *control; /* borrowed */
+	int fd;			 /* owned */
+	int passed;		 /* a descriptor that came with the line, owned, or -1 */
+	char line[LINE_MAX_BYTES];
+	size_t used;
+	struct client *next;
+};
+
+struct control {
+	struct loop *loop; /* borrowed */
+	struct vm *vm;	   /* borrowed */
+	int listen_fd;	   /* borrowed */
+	struct client *clients;
+	unsigned int nclients;
+};
+
+/* One command: adds to the answer, or fails with err. fd: what was passed, -1 if nothing; taken by setting it to -1. */
+typedef int command_handler(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err);
+
+static int command_status(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	struct vm_status status;
+
+	(void)request;
+	(void)fd;
+	vm_status(vm, &status);
+	if (json_object_set_new(answer, "state", json_string(status.paused ? "paused" : "running")) < 0 ||
+	    json_object_set_new(answer, "vcpus", json_integer(status.vcpus)) < 0 ||
+	    json_object_set_new(answer, "memory", json_integer((json_int_t)status.memory_bytes)) < 0 ||
+	    json_object_set_new(answer, "balloon_mib", json_integer(status.balloon_mib)) < 0 ||
+	    json_object_set_new(answer, "discarded", json_integer((json_int_t)status.discarded_bytes)) < 0)
+		return err_set(err, ENOMEM, "answer");
+	return 0;
+}
+
+static int command_pause(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	(void)request;
+	(void)answer;
+	(void)fd;
+	(void)err;
+	vm_pause(vm);
+	return 0;
+}
+
+static int command_resume(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	(void)request;
+	(void)answer;
+	(void)fd;
+	(void)err;
+	vm_resume(vm);
+	return 0;
+}
+
+static int command_stop(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	(void)request;
+	(void)answer;
+	(void)fd;
+	(void)err;
+	vm_stop(vm);
+	return 0;
+}
+
+static int command_balloon(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	const json_t *mib = json_object_get(request, "mib");
+
+	(void)answer;
+	(void)fd;
+	if (!json_is_integer(mib) || json_integer_value(mib) < 0 || json_integer_value(mib) > UINT32_MAX)
+		return err_msg(err, EINVAL, "mib must be a number");
+	return vm_set_balloon(vm, (uint32_t)json_integer_value(mib), err);
+}
+
+static int command_add_share(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	int ret;
+
+	(void)answer;
+	if (!name || *fd < 0)
+		return err_msg(err, EINVAL, "name and a descriptor are needed");
+	ret = vm_add_share(vm, name, *fd, err);
+	if (ret == 0)
+		*fd = -1;
+	return ret;
+}
+
+static int command_remove_share(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+
+	(void)answer;
+	(void)fd;
+	return name ? vm_remove_share(vm, name, err) : err_msg(err, EINVAL, "name is needed");
+}
+
+static const struct {
+	const char *name;
+	command_handler *run;
+} commands[] = {
+	{ "status", command_status },
+	{ "pause", command_pause },
+	{ "resume", command_resume },
+	{ "stop", command_stop },
+	{ "balloon", command_balloon },
+	{ "add-share", command_add_share },
+	{ "remove-share", command_remove_share },
+};
+
+static int run_command(struct client *client, const json_t *request, json_t *answer, struct err *err)
+{
+	const char *name = json_string_value(json_object_get(request, "command"));
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return commands[i].run(client->control->vm, request, answer, &client->passed, err);
+	return err_msg(err, EINVAL, "unknown command");
+}
+
+/* Sends the answer. Returns false when the client does not take it: it is dropped then, nothing waits for it. */
+static bool send_answer(struct client *client, json_t *answer)
+{
+	auto_free char *text = json_dumps(answer, JSON_COMPACT);
+	char line[LINE_MAX_BYTES];
+	int n = snprintf(line, sizeof(line), "%s\n", text ? text : "{\"ok\":false,\"error\":\"out of memory\"}");
+
+	return send(client->fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n;
+}
+
+static bool answer_line(struct client *client, const char *line, size_t len)
+{
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *answer = json_object();
+	struct err err;
+	int ret = request ? run_command(client, request, answer, &err) : err_msg(&err, EINVAL, "not a JSON object");
+	bool alive;
+
+	json_object_set_new(answer, "ok", json_boolean(ret == 0));
+	if (ret < 0)
+		json_object_set_new(answer, "error", json_string(err.msg));
+	alive = send_answer(client, answer);
+	json_decref(request);
+	json_decref(answer);
+	if (client->passed >= 0)
+		close(client->passed);
+	client->passed = -1;
+	return alive;
+}
+
+static void drop(struct client *client)
+{
+	struct control *control = client->control;
+	struct client **at = &control->clients;
+
+	while (*at != client)
+		at = &(*at)->next;
+	*at = client->next;
+	control->nclients--;
+	loop_remove(control->loop, client->fd);
+	close(client->fd);
+	if (client->passed >= 0)
+		close(client->passed);
+	free(client);
+}
+
+static void client_ready(void *ctx, uint32_t events)
+{
+	struct client *client = ctx;
+	int fds[FDPASS_MAX];
+	size_t nfds;
+	ssize_t n = fdpass_receive(client->fd, client->line + client->used, sizeof(client->line) - client->used, fds, &nfds);
+	char *newline;
+
+	(void)events;
+	for (size_t i = 0; i < nfds; i++) {
+		if (client->passed < 0)
+			client->passed = fds[i];
+		else
+			close(fds[i]);
+	}
+	if (n <= 0) {
+		drop(client);
+		return;
+	}
+	client->used += (size_t)n;
+	while ((newline = memchr(client->line, '\n', client->used))) {
+		size_t len = (size_t)(newline - client->line);
+
+		if (!answer_line(client, client->line, len)) {
+			drop(client);
+			return;
+		}
+		client->used -= len + 1;
+		memmove(client->line, newline + 1, client->used);
+	}
+	if (client->used == sizeof(client->line))
+		drop(client);
+}
+
+static void client_arrives(void *ctx, uint32_t events)
+{
+	struct control *control = ctx;
+	int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *client = control->nclients < CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
+	struct err err;
+
+	(void)events;
+	if (fd < 0 || !client || loop_add(control->loop, fd, EPOLLIN, client_ready, client, &err) < 0) {
+		if (fd >= 0)
+			close(fd);
+		free(client);
+		return;
+	}
+	client->control = control;
+	client->fd = fd;
+	client->passed = -1;
+	client->next = control->clients;
+	control->clients = client;
+	control->nclients++;
+}
+
+struct control *control_new(struct loop *loop, int listen_fd, struct vm *vm, struct err *err)
+{
+	struct control *control = calloc(1, sizeof(*control));
+
+	if (!control) {
+		err_set(err, ENOMEM, "control socket");
+		return NULL;
+	}
+	control->loop = loop;
+	control->vm = vm;
+	control->listen_fd = listen_fd;
+	if (loop_add(loop, listen_fd, EPOLLIN, client_arrives, control, err) < 0) {
+		free(control);
+		return NULL;
+	}
+	return control;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->clients)
+		drop(control->clients);
+	loop_remove(control->loop, control->listen_fd);
+	free(control);
+}

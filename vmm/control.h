@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket: one JSON object per line in, one out. {"command": C} with C one of
+ *   status                 -> state, vcpus, memory and balloon figures
+ *   pause, resume          -> stops and continues the vCPUs
+ *   stop                   -> ends the VM; the VMM exits with 0
+ *   balloon, "mib": N      -> sets the balloon's target
+ *   add-share, "name": S   -> with one descriptor (SCM_RIGHTS): a new entry in the file server's root
+ *   remove-share, "name": S
+ * Answers: {"ok": true, ...} or {"ok": false, "error": "..."}.
+ */
+#ifndef VMM_CONTROL_H
+#define VMM_CONTROL_H
+
+#include "lib/err.h"
+#include "lib/loop.h"
+
+struct vm;
+struct control;
+
+/* listen_fd: borrowed. Clients are served on the loop's thread. */
+struct control *control_new(struct loop *loop, int listen_fd, struct vm *vm, struct err *err);
+void control_free(struct control *control);
+
+#endif

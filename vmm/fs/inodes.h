@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inodes that the guest knows: from node id to an O_PATH descriptor and back from (device, inode number), so that
+ * hard links share an id. Thread-safe: has its own lock.
+ */
+#ifndef VMM_FS_INODES_H
+#define VMM_FS_INODES_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "vmm/fs/table.h"
+
+#define INODES_BUCKETS 4096
+#define INODES_ROOT_ID 1 /* the virtual root; it has no struct inode */
+
+struct inode {
+	uint64_t id;
+	int fd; /* O_PATH, owned */
+	dev_t dev;
+	ino_t ino;
+	mode_t type; /* S_IFMT bits */
+	uint64_t lookups; /* how often the guest was given the id; under the lock */
+	unsigned int references; /* users in this process, plus one while lookups > 0; under the lock */
+	struct inode *next; /* in its bucket */
+};
+
+struct inodes {
+	pthread_mutex_t lock;
+	struct table table;
+	struct inode *buckets[INODES_BUCKETS];
+};
+
+void inodes_init(struct inodes *inodes, size_t max);
+
+/* Drops every inode. No user may be left. */
+void inodes_clear(struct inodes *inodes);
+
+/*
+ * The inode behind fd (O_PATH, ownership passes in every case), whose stat is st; the guest's lookup count grows by
+ * one. *ret is valid until the guest forgets it. 0 or -errno.
+ */
+int inodes_lookup(struct inodes *inodes, int fd, const struct stat *st, struct inode **ret);
+
+/* A reference to the inode with this id, or NULL. */
+struct inode *inodes_get(struct inodes *inodes, uint64_t id);
+void inodes_put(struct inodes *inodes, struct inode *inode);
+
+/* The guest gives n lookups back; more than it has count as all. */
+void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t n);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The FUSE operations over host directories, and the state that they share with server.c. */
+#ifndef VMM_FS_PASSTHROUGH_H
+#define VMM_FS_PASSTHROUGH_H
+
+#define FUSE_USE_VERSION 312
+
+#include <fuse3/fuse_lowlevel.h>
+#include <pthread.h>
+
+#include "vmm/fs/inodes.h"
+#include "vmm/fs/server.h"
+#include "vmm/fs/table.h"
+
+/* An open file or directory of the guest. */
+struct handle {
+	int fd; /* owned */
+	pthread_mutex_t lock; /* a directory's read position */
+	unsigned int references; /* under passthrough.lock */
+};
+
+struct share {
+	char name[FS_SHARE_NAME_MAX];
+	int fd; /* O_PATH, owned */
+	struct share *next;
+};
+
+struct passthrough {
+	struct inodes inodes;
+	pthread_mutex_t lock; /* handles, shares */
+	struct table handles;
+	struct share *shares; /* owned */
+	int proc_self_fd;     /* owned */
+};
+
+extern const struct fuse_lowlevel_ops passthrough_ops;
+
+/* The request that the calling thread serves; set around fuse_session_process_buf by server.c. */
+struct fs_request *fs_current_request(void);
+
+void passthrough_drop_handles(struct passthrough *fs);
+
+#endif

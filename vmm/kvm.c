@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* KVM's ioctls with error texts. */
+#include "vmm/kvm.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define KVM_API 12
+#define TSS_ADDRESS 0xfffbd000ULL
+#define IDENTITY_MAP_ADDRESS 0xfffbc000ULL
+
+int kvm_ioctl(int fd, unsigned long request, void *arg)
+{
+	int ret;
+
+	do {
+		ret = ioctl(fd, request, arg);
+	} while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : ret;
+}
+
+static int add_memory(struct kvm *kvm, const struct memory *mem, struct err *err)
+{
+	for (size_t i = 0; i < mem->nregions; i++) {
+		struct kvm_userspace_memory_region slot = {
+			.slot = (uint32_t)i,
+			.guest_phys_addr = mem->regions[i].gpa,
+			.memory_size = mem->regions[i].size,
+			.userspace_addr = (uintptr_t)mem->regions[i].host,
+		};
+		int ret = kvm_ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot);
+
+		if (ret < 0)
+			return err_set(err, -ret, "give the VM its memory");
+	}
+	return 0;
+}
+
+/* api.rst 4.35, 4.36: both pages must lie outside of guest memory, below 4 GiB; needed by Intel's real mode only. */
+static int reserve_real_mode_pages(struct kvm *kvm, struct err *err)
+{
+	uint64_t identity = IDENTITY_MAP_ADDRESS;
+	int ret = kvm_ioctl(kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+
+	if (ret == 0)
+		ret = kvm_ioctl(kvm->vm, KVM_SET_TSS_ADDR, (void *)TSS_ADDRESS);
+	return ret < 0 ? err_set(err, -ret, "reserve KVM's real-mode pages") : 0;
+}
+
+int kvm_open(struct kvm *kvm, int dev, const struct memory *mem, struct err *err)
+{
+	int ret;
+
+	*kvm = (struct kvm){ .dev = dev, .vm = -1 };
+	ret = kvm_ioctl(dev, KVM_GET_API_VERSION, NULL);
+	if (ret != KVM_API)
+		return err_set(err, ret < 0 ? -ret : EPROTO, "/dev/kvm: API version %d is needed", KVM_API);
+	ret = kvm_ioctl(dev, KVM_GET_VCPU_MMAP_SIZE, NULL);
+	if (ret < (int)sizeof(struct kvm_run))
+		return err_set(err, ret < 0 ? -ret : EPROTO, "KVM_GET_VCPU_MMAP_SIZE");
+	kvm->run_size = (size_t)ret;
+	ret = kvm_ioctl(dev, KVM_CREATE_VM, NULL);
+	if (ret < 0)
+		return err_set(err, -ret, "create a KVM virtual machine");
+	kvm->vm = ret;
+	ret = reserve_real_mode_pages(kvm, err);
+	if (ret < 0)
+		return ret;
+	ret = kvm_ioctl(kvm->vm, KVM_CREATE_IRQCHIP, NULL);
+	if (ret < 0)
+		return err_set(err, -ret, "create the VM's interrupt controllers");
+	return add_memory(kvm, mem, err);
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	if (kvm->vm >= 0)
+		close(kvm->vm);
+	if (kvm->dev >= 0)
+		close(kvm->dev);
+	kvm->vm = kvm->dev = -1;
+}
+
+int kvm_create_vcpu(struct kvm *kvm, unsigned int id, struct err *err)
+{
+	int ret = kvm_ioctl(kvm->vm, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
+
+	return ret < 0 ? err_set(err, -ret, "create vCPU %u", id) : ret;
+}
+
+int kvm_add_ioeventfd(struct kvm *kvm, int eventfd, gpa_t gpa, uint32_t value, struct err *err)
+{
+	struct kvm_ioeventfd io = {
+		.datamatch = value,
+		.addr = gpa,
+		.len = 4,
+		.fd = eventfd,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
+	int ret = kvm_ioctl(kvm->vm, KVM_IOEVENTFD, &io);
+
+	return ret < 0 ? err_set(err, -ret, "register an ioeventfd") : 0;
+}
+
+int kvm_add_irqfd(struct kvm *kvm, int eventfd, uint32_t gsi, struct err *err)
+{
+	struct kvm_irqfd irq = { .fd = (uint32_t)eventfd, .gsi = gsi };
+	int ret = kvm_ioctl(kvm->vm, KVM_IRQFD, &irq);
+
+	return ret < 0 ? err_set(err, -ret, "register an irqfd") : 0;
+}

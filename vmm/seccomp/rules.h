@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The system calls that each kind of thread may make; each entry says who needs it. Compiled at build time by
+ * compile.c. ALLOW(name), ALLOW_IOCTL(request), ALLOW_ARG(name, argument, value).
+ */
+#define RULES_ALL                                                                                                       \
+	ALLOW(futex)		  /* pthread mutexes and conditions */                                                   \
+	ALLOW(read)		  /* eventfds, sockets */                                                               \
+	ALLOW(write)		  /* eventfds, log */                                                                   \
+	ALLOW(close)		  /* connections, inodes */                                                             \
+	ALLOW(mmap)		  /* malloc */                                                                          \
+	ALLOW(munmap)		  /* free */                                                                            \
+	ALLOW(mremap)		  /* realloc */                                                                         \
+	ALLOW(mprotect)		  /* malloc's arenas grow */                                                            \
+	ALLOW(brk)		  /* malloc */                                                                          \
+	ALLOW(madvise)		  /* memory_discard, thread stacks */                                                   \
+	ALLOW(rt_sigreturn)	  /* the vCPU kick */                                                                   \
+	ALLOW(rt_sigprocmask)	  /* thread exit */                                                                     \
+	ALLOW(clock_gettime)	  /* log limits, where the vDSO cannot */                                               \
+	ALLOW(getpid)		  /* log lines */                                                                       \
+	ALLOW(gettid)		  /* pthread_kill */                                                                    \
+	ALLOW(exit)		  /* thread end */                                                                      \
+	ALLOW(exit_group)	  /* process end */                                                                     \
+	ALLOW(restart_syscall)	  /* after a stop */                                                                    \
+	ALLOW(sched_yield)	  /* pthread */                                                                         \
+	ALLOW(getrandom)	  /* rng; malloc's tcache key */
+
+#define RULES_VCPU ALLOW_IOCTL(KVM_RUN) /* vcpu_thread */
+
+#define RULES_IO                                                                                                        \
+	ALLOW(epoll_wait)	/* loop_step */                                                                         \
+	ALLOW(epoll_pwait)	/* loop_step, on glibcs that use it */                                                  \
+	ALLOW(epoll_ctl)	/* loop_add, loop_modify, loop_remove */                                                \
+	ALLOW(accept4)		/* vsock, control, console */                                                           \
+	ALLOW(recvfrom)		/* vsock handshake, console */                                                          \
+	ALLOW(recvmsg)		/* vsock data, control: descriptors */                                                  \
+	ALLOW(sendto)		/* vsock pending bytes, console */                                                      \
+	ALLOW(sendmsg)		/* vsock data */                                                                        \
+	ALLOW(shutdown)		/* vsock half close */                                                                  \
+	ALLOW_ARG(socket, 0, AF_UNIX) /* vsock: guest to host */                                                        \
+	ALLOW(connect)		/* the same; only what lies in the jail can be reached */                               \
+	ALLOW(io_uring_enter)	/* blk */                                                                               \
+	ALLOW(tgkill)		/* vcpu_pause_all */                                                                    \
+	ALLOW(fcntl)		/* control: add-share */                                                                \
+	ALLOW(rt_sigaction)	/* pthread_cancel's set-up, abort */                                                    \
+	ALLOW(unlink)		/* sockets at the end */
+
+#define RULES_FS                                                                                                        \
+	ALLOW(openat)		 /* lookup, reopen, create */                                                           \
+	ALLOW(newfstatat)	 /* getattr */                                                                          \
+	ALLOW(fstat)		 /* getattr */                                                                          \
+	ALLOW(lseek)		 /* readdir, lseek */                                                                   \
+	ALLOW(getdents64)	 /* readdir */                                                                          \
+	ALLOW(pread64)		 /* read */                                                                             \
+	ALLOW(preadv)		 /* read */                                                                             \
+	ALLOW(pwrite64)		 /* write */                                                                            \
+	ALLOW(pwritev)		 /* write */                                                                            \
+	ALLOW(writev)		 /* libfuse */                                                                          \
+	ALLOW(readlinkat)	 /* readlink */                                                                         \
+	ALLOW(mknodat)		 /* mknod */                                                                            \
+	ALLOW(mkdirat)		 /* mkdir */                                                                            \
+	ALLOW(symlinkat)	 /* symlink */                                                                          \
+	ALLOW(linkat)		 /* link */                                                                             \
+	ALLOW(unlinkat)		 /* unlink, rmdir */                                                                    \
+	ALLOW(renameat2)	 /* rename */                                                                           \
+	ALLOW(fchownat)		 /* setattr */                                                                          \
+	ALLOW(fchmodat)		 /* setattr */                                                                          \
+	ALLOW(utimensat)	 /* setattr */                                                                          \
+	ALLOW(ftruncate)	 /* setattr */                                                                          \
+	ALLOW(fallocate)	 /* fallocate */                                                                        \
+	ALLOW(fsync)		 /* fsync */                                                                            \
+	ALLOW(fdatasync)	 /* fsync */                                                                            \
+	ALLOW(fstatfs)		 /* statfs */                                                                           \
+	ALLOW(copy_file_range)	 /* copy_file_range */                                                                  \
+	ALLOW(setxattr)		 /* extended attributes */                                                              \
+	ALLOW(getxattr)		 /* extended attributes */                                                              \
+	ALLOW(listxattr)	 /* extended attributes */                                                              \
+	ALLOW(removexattr)	 /* extended attributes */                                                              \
+	ALLOW(setfsuid)		 /* become_caller */                                                                    \
+	ALLOW(setfsgid)		 /* become_caller */                                                                    \
+	ALLOW(fcntl)		 /* open_share */                                                                       \
+	ALLOW(getuid)		 /* a new FUSE session after a reset */                                                 \
+	ALLOW(dup)		 /* the same */

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part that all virtio devices share. */
+#include "vmm/virtio/device.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+int virtio_device_init(struct virtio_device *device, const struct virtio_device_ops *ops, const struct memory *mem,
+		       uint64_t features, void *config, uint32_t config_size, struct err *err)
+{
+	memset(device, 0, sizeof(*device));
+	device->ops = ops;
+	device->mem = mem;
+	device->features = features | 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_EVENT_IDX;
+	device->config = config;
+	device->config_size = config_size;
+	device->irq = device->reset_event = -1;
+	pthread_mutex_init(&device->lock, NULL);
+	pthread_cond_init(&device->idle, NULL);
+	for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++) {
+		device->kicks[i] = -1;
+		device->queues[i].mem = mem;
+	}
+	device->irq = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	device->reset_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (device->irq < 0 || device->reset_event < 0)
+		return err_set(err, errno, "%s: create an eventfd", ops->name);
+	for (unsigned int i = 0; i < ops->nqueues; i++) {
+		device->kicks[i] = eventfd(0, EFD_CLOEXEC | (ops->own_workers ? 0 : EFD_NONBLOCK));
+		if (device->kicks[i] < 0)
+			return err_set(err, errno, "%s: create an eventfd", ops->name);
+	}
+	return 0;
+}
+
+/* Waits for workers, then forgets everything. Under the lock. */
+static void reset(struct virtio_device *device)
+{
+	bool was_active = device->active;
+
+	device->active = false;
+	while (device->in_flight > 0)
+		pthread_cond_wait(&device->idle, &device->lock);
+	if (was_active)
+		device->ops->reset(device);
+	for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		virtqueue_reset(&device->queues[i]);
+	device->status = 0;
+	device->driver_features = 0;
+	device->interrupt_status = 0;
+	device->feature_select = device->driver_feature_select = device->queue_select = 0;
+}
+
+void virtio_device_done(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	reset(device);
+	pthread_mutex_unlock(&device->lock);
+	if (device->irq >= 0)
+		close(device->irq);
+	if (device->reset_event >= 0)
+		close(device->reset_event);
+	for (unsigned int i = 0; i < device->ops->nqueues; i++)
+		if (device->kicks[i] >= 0)
+			close(device->kicks[i]);
+}
+
+static void kicked(void *ctx, uint32_t events)
+{
+	struct virtio_device *device = ctx;
+
+	(void)events;
+	pthread_mutex_lock(&device->lock);
+	for (unsigned int i = 0; i < device->ops->nqueues; i++) {
+		uint64_t count;
+
+		/* EAGAIN: it was another queue. */
+		if (read(device->kicks[i], &count, sizeof(count)) != sizeof(count))
+			continue;
+		if (device->active)
+			device->ops->kick(device, i);
+	}
+	pthread_mutex_unlock(&device->lock);
+}
+
+static void reset_arrived(void *ctx, uint32_t events)
+{
+	struct virtio_device *device = ctx;
+	uint64_t count;
+
+	(void)events;
+	if (read(device->reset_event, &count, sizeof(count)) == sizeof(count))
+		virtio_device_serve_reset(device);
+}
+
+int virtio_device_watch(struct virtio_device *device, struct loop *loop, struct err *err)
+{
+	if (loop_add(loop, device->reset_event, EPOLLIN, reset_arrived, device, err) < 0)
+		return -err->code;
+	for (unsigned int i = 0; i < device->ops->nqueues && !device->ops->own_workers; i++) {
+		int ret = loop_add(loop, device->kicks[i], EPOLLIN, kicked, device, err);
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static void interrupt(struct virtio_device *device, uint32_t reason)
+{
+	uint64_t one = 1;
+
+	__atomic_or_fetch(&device->interrupt_status, reason, __ATOMIC_SEQ_CST);
+	/* EAGAIN would mean 2^64 - 2 pending interrupts: there is one pending either way. */
+	if (write(device->irq, &one, sizeof(one)) != sizeof(one) && errno != EAGAIN)
+		log_warn_limited("%s: interrupt: %s, the guest may stall", device->ops->name, strerror(errno));
+}
+
+void virtio_device_notify_used(struct virtio_device *device, struct virtqueue *vq)
+{
+	if (virtqueue_should_interrupt(vq))
+		interrupt(device, VIRTIO_MMIO_INT_VRING);
+}
+
+void virtio_device_needs_reset(struct virtio_device *device, const char *why)
+{
+	log_warn_limited("%s: %s; the device waits for a reset", device->ops->name, why);
+	if (device->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	device->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	for (unsigned int i = 0; i < device->ops->nqueues; i++)
+		device->queues[i].broken = true;
+	/* 2.1.2: the driver is told only if it has got as far as DRIVER_OK. */
+	if (device->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		interrupt(device, VIRTIO_MMIO_INT_CONFIG);
+}
+
+void virtio_device_config_changed(struct virtio_device *device)
+{
+	device->config_generation++;
+	if (device->active)
+		interrupt(device, VIRTIO_MMIO_INT_CONFIG);
+}
+
+void virtio_device_reset(struct virtio_device *device)
+{
+	uint64_t one = 1;
+
+	if (!device->active) {
+		reset(device);
+		return;
+	}
+	device->reset_wanted = true;
+	if (write(device->reset_event, &one, sizeof(one)) != sizeof(one))
+		log_warn_limited("%s: cannot ask for a reset: %s", device->ops->name, strerror(errno));
+	while (device->reset_wanted)
+		pthread_cond_wait(&device->idle, &device->lock);
+}
+
+void virtio_device_serve_reset(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	if (device->reset_wanted) {
+		reset(device);
+		device->reset_wanted = false;
+		pthread_cond_broadcast(&device->idle);
+	}
+	pthread_mutex_unlock(&device->lock);
+}

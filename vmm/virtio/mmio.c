@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtio-mmio registers. */
+#include "vmm/virtio/mmio.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/virtio/device.h"
+
+#define MAGIC 0x74726976 /* "virt" */
+#define VERSION 2
+#define VENDOR 0x616c6c65 /* "ella": any value will do */
+
+#define STATUS_SETUP (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
+
+static struct virtqueue *selected(struct virtio_device *device)
+{
+	return device->queue_select < device->ops->nqueues ? &device->queues[device->queue_select] : NULL;
+}
+
+static uint32_t read_features(const struct virtio_device *device)
+{
+	return device->feature_select < 2 ? (uint32_t)(device->features >> (32 * device->feature_select)) : 0;
+}
+
+static uint32_t read_register(struct virtio_device *device, uint64_t offset)
+{
+	struct virtqueue *vq = selected(device);
+
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return MAGIC;
+	case VIRTIO_MMIO_VERSION:
+		return VERSION;
+	case VIRTIO_MMIO_DEVICE_ID:
+		return device->ops->id;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return VENDOR;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		return read_features(device);
+	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+		return vq ? device->ops->queue_size : 0;
+	case VIRTIO_MMIO_QUEUE_READY:
+		return vq && vq->enabled;
+	case VIRTIO_MMIO_INTERRUPT_STATUS:
+		return __atomic_load_n(&device->interrupt_status, __ATOMIC_SEQ_CST);
+	case VIRTIO_MMIO_STATUS:
+		return device->status;
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return device->config_generation;
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+		return 0xffffffff; /* 4.2.2: a length of -1 says that there is no such region */
+	default:
+		return 0;
+	}
+}
+
+static void write_driver_features(struct virtio_device *device, uint32_t value)
+{
+	unsigned int shift = 32 * device->driver_feature_select;
+
+	if (device->driver_feature_select > 1 || device->status & VIRTIO_CONFIG_S_FEATURES_OK)
+		return;
+	device->driver_features &= ~(0xffffffffULL << shift);
+	device->driver_features |= (uint64_t)value << shift;
+}
+
+static void activate(struct virtio_device *device)
+{
+	uint64_t one = 1;
+
+	device->active = true;
+	if (device->ops->activate && device->ops->activate(device) < 0) {
+		device->active = false;
+		virtio_device_needs_reset(device, "cannot start");
+		return;
+	}
+	/* A notification that raced with the activation must not be lost. */
+	for (unsigned int i = 0; i < device->ops->nqueues; i++)
+		if (write(device->kicks[i], &one, sizeof(one)) != sizeof(one))
+			virtio_device_needs_reset(device, "cannot wake a queue");
+}
+
+static void write_status(struct virtio_device *device, uint32_t value)
+{
+	uint32_t added = value & ~device->status;
+
+	if (value == 0) {
+		virtio_device_reset(device);
+		return;
+	}
+	/* 2.1.1: bits are only added, in order; what else a driver writes does not count. */
+	value |= device->status;
+	if (added & VIRTIO_CONFIG_S_FEATURES_OK) {
+		/* 3.1.1 step 5: refuse by leaving the bit clear. VERSION_1 is not optional. */
+		if (device->driver_features & ~device->features ||
+		    !(device->driver_features & 1ULL << VIRTIO_F_VERSION_1))
+			value &= ~(uint32_t)VIRTIO_CONFIG_S_FEATURES_OK;
+	}
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK && (value & STATUS_SETUP) != STATUS_SETUP)
+		value &= ~(uint32_t)VIRTIO_CONFIG_S_DRIVER_OK;
+	added = value & ~device->status;
+	device->status = value & 0xff;
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK && !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET))
+		activate(device);
+}
+
+static void write_queue_ready(struct virtio_device *device, struct virtqueue *vq, uint32_t value)
+{
+	if (value == 1) {
+		vq->event_idx = device->driver_features & 1ULL << 29; /* VIRTIO_F_EVENT_IDX */
+		if (virtqueue_enable(vq) < 0)
+			virtio_device_needs_reset(device, "a queue lies outside of memory or is misaligned");
+	} else if (value == 0) {
+		virtqueue_reset(vq);
+	}
+}
+
+static void set_low(gpa_t *address, uint32_t value)
+{
+	*address = (*address & ~0xffffffffULL) | value;
+}
+
+static void set_high(gpa_t *address, uint32_t value)
+{
+	*address = (*address & 0xffffffffULL) | (uint64_t)value << 32;
+}
+
+/*
+ * Queue registers count only between FEATURES_OK and DRIVER_OK, and an enabled queue is frozen: a queue that changes
+ * while it is used is how CVE-2026-5747 happened elsewhere.
+ */
+static void write_queue_register(struct virtio_device *device, uint64_t offset, uint32_t value)
+{
+	struct virtqueue *vq = selected(device);
+
+	if (!vq || !(device->status & VIRTIO_CONFIG_S_FEATURES_OK) || device->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		return;
+	if (offset == VIRTIO_MMIO_QUEUE_READY) {
+		write_queue_ready(device, vq, value);
+		return;
+	}
+	if (vq->enabled)
+		return;
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		vq->size = value <= device->ops->queue_size ? (uint16_t)value : 0;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+		set_low(&vq->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		set_high(&vq->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+		set_low(&vq->avail, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		set_high(&vq->avail, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+		set_low(&vq->used, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		set_high(&vq->used, value);
+		break;
+	}
+}
+
+static void write_register(struct virtio_device *device, uint64_t offset, uint32_t value)
+{
+	uint64_t one = 1;
+
+	switch (offset) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		device->feature_select = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		device->driver_feature_select = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		write_driver_features(device, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		device->queue_select = value;
+		break;
+	case VIRTIO_MMIO_QUEUE_NOTIFY:
+		/* KVM's ioeventfd takes this one; only a write of another width comes here. */
+		if (value < device->ops->nqueues && write(device->kicks[value], &one, sizeof(one)) != sizeof(one))
+			virtio_device_needs_reset(device, "cannot wake a queue");
+		break;
+	case VIRTIO_MMIO_INTERRUPT_ACK:
+		__atomic_and_fetch(&device->interrupt_status, ~value, __ATOMIC_SEQ_CST);
+		break;
+	case VIRTIO_MMIO_STATUS:
+		write_status(device, value);
+		break;
+	default:
+		write_queue_register(device, offset, value);
+	}
+}
+
+static void access_config(struct virtio_device *device, uint64_t offset, void *data, unsigned int len, bool is_write)
+{
+	uint64_t writable = device->ops->config_writable_offset;
+
+	if (offset >= device->config_size || len > device->config_size - offset)
+		return;
+	if (!is_write)
+		memcpy(data, device->config + offset, len);
+	else if (offset >= writable && len <= device->ops->config_writable_len &&
+		 offset - writable <= device->ops->config_writable_len - len)
+		memcpy(device->config + offset, data, len);
+}
+
+void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write)
+{
+	struct virtio_device *device = ctx;
+	uint32_t value;
+
+	/* The two registers of the interrupt path need no lock: a busy device must not hold up the vCPU. */
+	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS && len == 4 && !is_write) {
+		value = __atomic_load_n(&device->interrupt_status, __ATOMIC_SEQ_CST);
+		memcpy(data, &value, 4);
+		return;
+	}
+	if (offset == VIRTIO_MMIO_INTERRUPT_ACK && len == 4 && is_write) {
+		memcpy(&value, data, 4);
+		__atomic_and_fetch(&device->interrupt_status, ~value, __ATOMIC_SEQ_CST);
+		return;
+	}
+	pthread_mutex_lock(&device->lock);
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		access_config(device, offset - VIRTIO_MMIO_CONFIG, data, len, is_write);
+	} else if (len == 4 && offset % 4 == 0) { /* 4.2.2.2: 32-bit aligned accesses only */
+		if (is_write) {
+			memcpy(&value, data, 4);
+			write_register(device, offset, value);
+		} else {
+			value = read_register(device, offset);
+			memcpy(data, &value, 4);
+		}
+	}
+	pthread_mutex_unlock(&device->lock);
+}

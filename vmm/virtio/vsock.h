@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio-vsock (virtio 1.2, 5.10) served over unix sockets, in this process.
+ *
+ * Host to guest: connect to the listening socket and send "CONNECT <port>\n"; "OK <host port>\n" comes back when the
+ * guest accepts, the end of the stream when it does not. Guest to host: a connection to port N of CID 2 becomes a
+ * connection to "<path>_<N>". (Firecracker's convention, which Kata and others speak.) Stream sockets only. A half
+ * close travels in both directions.
+ */
+#ifndef VMM_VIRTIO_VSOCK_H
+#define VMM_VIRTIO_VSOCK_H
+
+#include "vmm/virtio/device.h"
+
+#define VSOCK_CONNECTIONS_MAX 1023
+
+/*
+ * listen_fd: the listening socket, borrowed. path: its path as this process will see it once it is jailed, for the
+ * "<path>_<N>" sockets; copied.
+ */
+struct virtio_device *vsock_new(const struct memory *mem, struct loop *loop, uint64_t guest_cid, int listen_fd,
+				const char *path, struct err *err);
+void vsock_free(struct virtio_device *device);
+
+#endif

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a virtual machine is made of, in the order in which it comes up. */
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/fdpass.h"
+#include "lib/log.h"
+#include "vmm/arch/arch.h"
+#include "vmm/bus.h"
+#include "vmm/control.h"
+#include "vmm/fs/server.h"
+#include "vmm/kvm.h"
+#include "vmm/memory.h"
+#include "vmm/sandbox.h"
+#include "vmm/serial.h"
+#include "vmm/virtio/balloon.h"
+#include "vmm/virtio/blk.h"
+#include "vmm/virtio/console.h"
+#include "vmm/virtio/fs.h"
+#include "vmm/virtio/mmio.h"
+#include "vmm/virtio/rng.h"
+#include "vmm/virtio/vsock.h"
+
+#define DEVICES_MAX (ARCH_IRQ_MAX - ARCH_IRQ_FIRST + 1)
+#define LAST_LINES 4096
+
+struct device {
+	struct virtio_device *virtio;
+	void (*free)(struct virtio_device *virtio);
+	struct arch_mmio_device window;
+};
+
+struct vm {
+	const struct config *config; /* borrowed */
+	struct loop *loop;
+	struct memory *mem;
+	struct kvm kvm;
+	struct serial serial;
+	struct bus mmio, ports;
+	struct boot boot;
+	struct fs_server *fs_server;
+	struct virtio_device *fs, *balloon; /* borrowed from devices */
+	struct device devices[DEVICES_MAX];
+	size_t ndevices;
+	struct vcpu_shared shared;
+	struct vcpu vcpus[CONFIG_VCPUS_MAX];
+	unsigned int nvcpus;
+	int control_fd, vsock_fd, console_fd; /* listening sockets */
+	struct control *control;
+	int proc_self_fd; /* until the file server takes it */
+	int ended_fd;	  /* eventfd: a vCPU thread says that the VM ended */
+	bool paused;
+
+	pthread_mutex_t end_lock;
+	bool has_ended; /* under end_lock, as the next two */
+	enum vm_end end;
+	char reason[256];
+};
+
+/* From any thread; the first reason counts. */
+static void ended(void *ctx, enum vm_end end, const char *reason)
+{
+	struct vm *vm = ctx;
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&vm->end_lock);
+	if (!vm->has_ended) {
+		vm->has_ended = true;
+		vm->end = end;
+		strncpy(vm->reason, reason, sizeof(vm->reason) - 1);
+	}
+	pthread_mutex_unlock(&vm->end_lock);
+	if (write(vm->ended_fd, &one, sizeof(one)) != sizeof(one))
+		log_error("cannot end the VM: %s", strerror(errno));
+}
+
+static void end_arrived(void *ctx, uint32_t events)
+{
+	(void)events;
+	loop_stop(((struct vm *)ctx)->loop);
+}
+
+static void serve_resets(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	for (size_t i = 0; i < vm->ndevices; i++)
+		virtio_device_serve_reset(vm->devices[i].virtio);
+}
+
+static int confine_vcpu(void *ctx)
+{
+	(void)ctx;
+	return sandbox_confine_thread(SANDBOX_VCPU);
+}
+
+static int confine_fs(void *ctx)
+{
+	(void)ctx;
+	return sandbox_confine_thread(SANDBOX_FS);
+}
+
+static int create_loop(struct vm *vm, struct err *err)
+{
+	vm->loop = loop_new(err);
+	if (!vm->loop)
+		return -err->code;
+	vm->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->ended_fd < 0)
+		return err_set(err, errno, "create an eventfd");
+	return loop_add(vm->loop, vm->ended_fd, EPOLLIN, end_arrived, vm, err);
+}
+
+static int load_guest(struct vm *vm, struct err *err)
+{
+	int ret;
+
+	vm->mem = memory_new((uint64_t)((vm->config->memory_mib + 1) & ~1U) << 20, err);
+	if (!vm->mem)
+		return -err->code;
+	ret = boot_load_kernel(&vm->boot, vm->mem, vm->config->kernel_fd, err);
+	if (ret == 0 && vm->config->initrd_fd >= 0)
+		ret = boot_load_initrd(&vm->boot, vm->mem, vm->config->initrd_fd, err);
+	vm->boot.cmdline = vm->config->cmdline;
+	return ret;
+}
+
+static int create_kvm(struct vm *vm, struct err *err)
+{
+	int dev = vm->config->kvm_fd, ret;
+
+	if (dev < 0)
+		dev = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (dev < 0)
+		return err_set(err, errno, "open /dev/kvm");
+	ret = kvm_open(&vm->kvm, dev, vm->mem, err);
+	if (ret < 0)
+		return ret;
+	vcpu_shared_init(&vm->shared);
+	vm->shared.mmio = &vm->mmio;
+	vm->shared.ports = &vm->ports;
+	vm->shared.ended = ended;
+	vm->shared.confine = confine_vcpu;
+	vm->shared.while_waiting = serve_resets;
+	vm->shared.ctx = vm;
+	for (unsigned int i = 0; i < vm->config->vcpus && ret == 0; i++) {
+		ret = vcpu_init(&vm->vcpus[i], &vm->kvm, i, &vm->shared, err);
+		vm->nvcpus = i + 1;
+		if (ret == 0)
+			ret = arch_init_vcpu(&vm->kvm, vm->vcpus[i].fd, i, vm->config->vcpus, &vm->boot, err);
+	}
+	return ret;
+}
+
+/* The sockets are made while the directory still has its host path; the guest's side of them comes with the devices. */
+static int listen_in_root(const struct vm *vm, const char *name, struct err *err)
+{
+	char path[256];
+
+	if (!name)
+		return -1;
+	snprintf(path, sizeof(path), "%s/%s", vm->config->root, name);
+	return fdpass_listen(path, 64, err);
+}
+
+static int create_sockets(struct vm *vm, struct err *err)
+{
+	err->code = 0;
+	vm->control_fd = listen_in_root(vm, vm->config->control, err);
+	if (!err->code)
+		vm->vsock_fd = listen_in_root(vm, vm->config->vsock, err);
+	if (!err->code)
+		vm->console_fd = listen_in_root(vm, vm->config->console, err);
+	return -err->code;
+}
+
+/* Gives a device its window, interrupt and queue notifications. virtio may be NULL: then err is set. */
+static int plug(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *), struct err *err)
+{
+	struct device *device = &vm->devices[vm->ndevices];
+	int ret;
+
+	if (!virtio)
+		return -err->code;
+	if (vm->ndevices == DEVICES_MAX) {
+		free(virtio);
+		return err_msg(err, E2BIG, "more than %d devices", DEVICES_MAX);
+	}
+	device->virtio = virtio;
+	device->free = free;
+	device->window = (struct arch_mmio_device){
+		.base = ARCH_MMIO_BASE + vm->ndevices * VIRTIO_MMIO_WINDOW,
+		.size = VIRTIO_MMIO_WINDOW,
+		.irq = (uint32_t)(ARCH_IRQ_FIRST + vm->ndevices),
+	};
+	vm->ndevices++;
+	ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_mmio_access, virtio);
+	if (ret < 0)
+		return err_set(err, -ret, "place device %s", virtio->ops->name);
+	ret = kvm_add_irqfd(&vm->kvm, virtio->irq, device->window.irq, err);
+	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
+		ret = kvm_add_ioeventfd(&vm->kvm, virtio->kicks[i], device->window.base + 0x50 /* QueueNotify */, i, err);
+	return ret < 0 ? ret : virtio_device_watch(virtio, vm->loop, err);
+}
+
+static int create_file_server(struct vm *vm, struct err *err)
+{
+	const struct config *config = vm->config;
+	int ret;
+
+	vm->fs_server = fs_server_new(vm->proc_self_fd, err);
+	if (!vm->fs_server)
+		return -err->code;
+	vm->proc_self_fd = -1;
+	for (size_t i = 0; i < config->nshares; i++) {
+		ret = fs_server_add_share(vm->fs_server, config->shares[i].name, config->shares[i].fd, err);
+		if (ret < 0)
+			return ret;
+	}
+	vm->fs = fs_new(vm->mem, vm->fs_server, config->fs_tag, config->fs_workers, err);
+	return plug(vm, vm->fs, fs_free, err);
+}
+
+static int create_devices(struct vm *vm, struct err *err)
+{
+	const struct config *config = vm->config;
+	int ret = 0;
+
+	if (config->vsock) {
+		char path[80];
+
+		snprintf(path, sizeof(path), "/%s", config->vsock);
+		ret = plug(vm, vsock_new(vm->mem, vm->loop, config->cid, vm->vsock_fd, path, err), vsock_free, err);
+	}
+	if (ret == 0 && config->fs_tag)
+		ret = create_file_server(vm, err);
+	for (size_t i = 0; i < config->ndisks && ret == 0; i++)
+		ret = plug(vm,
+			   blk_new(vm->mem, vm->loop, config->disks[i].fd, config->disks[i].read_only,
+				   config->disks[i].id, err),
+			   blk_free, err);
+	if (ret == 0 && config->console)
+		ret = plug(vm, console_new(vm->mem, vm->loop, &vm->serial, vm->console_fd, err), console_free, err);
+	if (ret == 0 && config->rng)
+		ret = plug(vm, rng_new(vm->mem, err), rng_free, err);
+	if (ret == 0 && config->balloon) {
+		vm->balloon = balloon_new(vm->mem, err);
+		ret = plug(vm, vm->balloon, balloon_free, err);
+	}
+	if (ret == 0 && bus_add(&vm->ports, SERIAL_PORT, SERIAL_PORTS, serial_access, &vm->serial) < 0)
+		ret = err_msg(err, EEXIST, "place the serial port");
+	return ret;
+}
+
+static int write_boot_data(struct vm *vm, struct err *err)
+{
+	struct arch_mmio_device windows[DEVICES_MAX];
+	struct arch_machine machine = { .nvcpus = vm->nvcpus, .devices = windows, .ndevices = vm->ndevices };
+
+	for (size_t i = 0; i < vm->ndevices; i++)
+		windows[i] = vm->devices[i].window;
+	return arch_write_boot_data(vm->mem, &vm->boot, &machine, err);
+}
+
+static int create_control(struct vm *vm, struct err *err)
+{
+	if (vm->control_fd < 0)
+		return 0;
+	vm->control = control_new(vm->loop, vm->control_fd, vm, err);
+	return vm->control ? 0 : -err->code;
+}
+
+static int enter_jail(struct vm *vm, struct err *err)
+{
+	bool files = vm->config->fs_tag != NULL;
+
+	if (files) {
+		vm->proc_self_fd = sandbox_open_proc(err);
+		if (vm->proc_self_fd < 0)
+			return vm->proc_self_fd;
+	}
+	return sandbox_enter(vm->config->root, vm->proc_self_fd, files, err);
+}
+
+static int start_threads(struct vm *vm, struct err *err)
+{
+	int ret = 0;
+
+	if (vm->fs)
+		ret = fs_start(vm->fs, confine_fs, vm, err);
+	for (unsigned int i = 0; i < vm->nvcpus && ret == 0; i++)
+		ret = vcpu_start(&vm->vcpus[i], err);
+	if (ret < 0)
+		return ret;
+	ret = sandbox_confine_thread(SANDBOX_IO);
+	return ret < 0 ? err_set(err, -ret, "confine the I/O thread") : 0;
+}
+
+/* What a VM is made of, in order. The jail comes as early as what has to be opened before allows. */
+static int (*const steps[])(struct vm *vm, struct err *err) = {
+	create_loop, load_guest, create_kvm, create_sockets, enter_jail,
+	create_devices, write_boot_data, create_control, start_threads,
+};
+
+struct vm *vm_create(const struct config *config, struct err *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm) {
+		err_set(err, ENOMEM, "create the VM");
+		return NULL;
+	}
+	vm->config = config;
+	vm->kvm.dev = vm->kvm.vm = -1;
+	vm->control_fd = vm->vsock_fd = vm->console_fd = vm->proc_self_fd = vm->ended_fd = -1;
+	pthread_mutex_init(&vm->end_lock, NULL);
+	serial_init(&vm->serial, -1);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		if (steps[i](vm, err) < 0) {
+			vm_free(vm);
+			return NULL;
+		}
+	return vm;
+}
+
+static void log_end(struct vm *vm)
+{
+	char lines[LAST_LINES];
+	char *line, *rest = lines;
+
+	serial_last_lines(&vm->serial, lines, sizeof(lines));
+	if (vm->end == VM_END_GUEST_RESET && strstr(lines, "Kernel panic"))
+		vm->end = VM_END_GUEST_PANIC;
+	log_error("the VM ended: %s%s", vm->reason, vm->end == VM_END_GUEST_PANIC ? " after a kernel panic" : "");
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_error("guest: %s", line);
+}
+
+enum vm_end vm_run(struct vm *vm)
+{
+	int ret;
+
+	vcpu_resume_all(vm->vcpus, vm->nvcpus);
+	ret = loop_run(vm->loop, -1);
+	if (ret < 0)
+		ended(vm, VM_END_KVM, strerror(-ret));
+	if (vm->end != VM_END_STOPPED)
+		log_end(vm);
+	return vm->end;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	vcpu_free_all(vm->vcpus, vm->nvcpus);
+	control_free(vm->control);
+	while (vm->ndevices > 0) {
+		struct device *device = &vm->devices[--vm->ndevices];
+
+		device->free(device->virtio);
+	}
+	fs_server_free(vm->fs_server);
+	kvm_close(&vm->kvm);
+	memory_free(vm->mem);
+	close_fd(vm->control_fd);
+	close_fd(vm->vsock_fd);
+	close_fd(vm->console_fd);
+	close_fd(vm->proc_self_fd);
+	close_fd(vm->ended_fd);
+	loop_free(vm->loop);
+	free(vm);
+}
+
+void vm_status(struct vm *vm, struct vm_status *status)
+{
+	*status = (struct vm_status){ .paused = vm->paused, .vcpus = vm->nvcpus, .memory_bytes = vm->mem->size };
+	if (vm->balloon) {
+		status->balloon_mib = balloon_actual(vm->balloon);
+		status->discarded_bytes = balloon_discarded(vm->balloon);
+	}
+}
+
+void vm_pause(struct vm *vm)
+{
+	if (!vm->paused)
+		vcpu_pause_all(vm->vcpus, vm->nvcpus);
+	vm->paused = true;
+}
+
+void vm_resume(struct vm *vm)
+{
+	if (vm->paused)
+		vcpu_resume_all(vm->vcpus, vm->nvcpus);
+	vm->paused = false;
+}
+
+void vm_stop(struct vm *vm)
+{
+	ended(vm, VM_END_STOPPED, "stopped on request");
+}
+
+int vm_set_balloon(struct vm *vm, uint32_t mib, struct err *err)
+{
+	if (!vm->balloon)
+		return err_msg(err, ENODEV, "this VM has no balloon");
+	balloon_set_target(vm->balloon, mib);
+	return 0;
+}
+
+int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err)
+{
+	if (!vm->fs_server)
+		return err_msg(err, ENODEV, "this VM has no file server");
+	return fs_server_add_share(vm->fs_server, name, fd, err);
+}
+
+int vm_remove_share(struct vm *vm, const char *name, struct err *err)
+{
+	int ret = vm->fs_server ? fs_server_remove_share(vm->fs_server, name) : -ENODEV;
+
+	return ret < 0 ? err_set(err, -ret, "remove share '%s'", name) : 0;
+}

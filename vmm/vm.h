@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtual machine: owns everything that it is made of. vm_create is the ordered list of that. */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "lib/loop.h"
+#include "vmm/config.h"
+#include "vmm/vcpu.h"
+
+struct vm;
+
+/* Builds the VM, ready to run; the process is jailed when this returns. config is borrowed for the VM's life. */
+struct vm *vm_create(const struct config *config, struct err *err);
+
+/* Runs until the VM ends, and says why. Logs the reason and the guest's last lines unless it was stopped on request. */
+enum vm_end vm_run(struct vm *vm);
+
+void vm_free(struct vm *vm);
+
+/* For the control socket; I/O thread. */
+struct vm_status {
+	bool paused;
+	unsigned int vcpus;
+	uint64_t memory_bytes;
+	uint32_t balloon_mib;
+	uint64_t discarded_bytes;
+};
+void vm_status(struct vm *vm, struct vm_status *status);
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+void vm_stop(struct vm *vm);
+int vm_set_balloon(struct vm *vm, uint32_t mib, struct err *err) must_check;
+/* fd is owned by the VM on success. */
+int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err) must_check;
+int vm_remove_share(struct vm *vm, const char *name, struct err *err) must_check;
+
+#endif
