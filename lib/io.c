@@ -239,6 +239,13 @@ int io_wait_readable(int fd, int64_t deadline_ms)
 	}
 }
 
+int io_set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
 int io_fill_standard_fds(void)
 {
 	for (;;) {

@@ -38,6 +38,9 @@ int64_t io_now_ms(void);
 /* 0 when fd becomes readable (or hung up) before the deadline (io_now_ms time), else -ETIMEDOUT or -errno. */
 int io_wait_readable(int fd, int64_t deadline_ms) must_check;
 
+/* O_NONBLOCK on the open file description (whoever shares it sees that, too). 0 or -errno. */
+int io_set_nonblocking(int fd) must_check;
+
 /* Opens /dev/null on each of 0, 1, 2 that is closed, so that no later open lands there. */
 int io_fill_standard_fds(void) must_check;
 

@@ -95,6 +95,11 @@ static int set_kvm_fd(struct config *config, const char *value, struct err *err)
 	return take_fd(&config->kvm_fd, value, err);
 }
 
+static int set_owner_fd(struct config *config, const char *value, struct err *err)
+{
+	return take_fd(&config->owner_fd, value, err);
+}
+
 static int set_cid(struct config *config, const char *value, struct err *err)
 {
 	unsigned long long cid;
@@ -261,6 +266,7 @@ static const struct option_rule rules[] = {
 	{ "--initrd-fd", "FD", set_initrd_fd, "the same, already open" },
 	{ "--cmdline", "TEXT", set_cmdline, "kernel command line" },
 	{ "--kvm-fd", "FD", set_kvm_fd, "an open /dev/kvm; opened here without this option" },
+	{ "--owner-fd", "FD", set_owner_fd, "a pipe's read end: the VM ends when the pipe's other end is closed" },
 	{ "--vcpus", "N", set_vcpus, "1 to 32 (1)" },
 	{ "--memory", "MIB", set_memory, "guest memory (128)" },
 	{ "--root", "DIR", set_root, "becomes the process's root directory; the sockets below are made in it" },
@@ -311,6 +317,7 @@ int config_parse(struct config *config, int argc, char **argv, struct err *err)
 		.kernel_fd = -1,
 		.initrd_fd = -1,
 		.kvm_fd = -1,
+		.owner_fd = -1,
 		.cid = 3,
 		.fs_workers = 2,
 	};

@@ -31,6 +31,7 @@ struct config {
 	unsigned int memory_mib;
 	const char *cmdline; /* borrowed from argv, as are all strings here */
 	int kernel_fd, initrd_fd, kvm_fd;
+	int owner_fd; /* read end of a pipe: the VM ends when nobody holds the other end any more; -1: none */
 	const char *root; /* directory that becomes the process's root */
 	uint64_t cid;
 	const char *vsock;   /* name of the listening socket in root, NULL: no vsock */

@@ -109,6 +109,13 @@ static int confine_fs(void *ctx)
 	return sandbox_confine_thread(SANDBOX_FS);
 }
 
+/* Whoever wanted this VM is gone: so is the VM. */
+static void owner_gone(void *ctx, uint32_t events)
+{
+	(void)events;
+	ended(ctx, VM_END_STOPPED, "the owner is gone");
+}
+
 static int create_loop(struct vm *vm, struct err *err)
 {
 	vm->loop = loop_new(err);
@@ -117,6 +124,8 @@ static int create_loop(struct vm *vm, struct err *err)
 	vm->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (vm->ended_fd < 0)
 		return err_set(err, errno, "create an eventfd");
+	if (vm->config->owner_fd >= 0 && loop_add(vm->loop, vm->config->owner_fd, EPOLLIN, owner_gone, vm, err) < 0)
+		return -err->code;
 	return loop_add(vm->loop, vm->ended_fd, EPOLLIN, end_arrived, vm, err);
 }
 

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Containers. */
+#include "agent/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/devices.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+struct container {
+	char id[1025];
+	json_t *config; /* owned */
+	struct cgroup cgroup;
+	bool has_cgroup;
+	bool finished; /* the first process has ended and the rest was killed */
+	char rootfs_share[256];
+	struct shared_mount *shared; /* owned, and the strings in it */
+	size_t nshared;
+	struct process *processes; /* owned; the first process is the one without exec_id */
+	struct container *next;
+};
+
+struct containers {
+	struct loop *loop; /* borrowed */
+	struct container *list;
+};
+
+struct containers *containers_new(struct loop *loop, struct err *err)
+{
+	struct containers *containers = calloc(1, sizeof(*containers));
+
+	if (!containers)
+		err_set(err, ENOMEM, "containers");
+	else
+		containers->loop = loop;
+	return containers;
+}
+
+struct container *container_find(struct containers *containers, const char *id)
+{
+	struct container *container = containers->list;
+
+	while (container && strcmp(container->id, id))
+		container = container->next;
+	return container;
+}
+
+const struct cgroup *container_cgroup(const struct container *container)
+{
+	return &container->cgroup;
+}
+
+struct process *container_process(struct container *container, const char *exec_id)
+{
+	struct process *process = container->processes;
+
+	while (process && strcmp(process->exec_id, exec_id ? exec_id : ""))
+		process = process->next;
+	return process;
+}
+
+static void container_free(struct container *container)
+{
+	while (container->processes) {
+		struct process *process = container->processes;
+
+		container->processes = process->next;
+		process_free(process);
+	}
+	for (size_t i = 0; i < container->nshared; i++)
+		free((char *)container->shared[i].share);
+	free(container->shared);
+	json_decref(container->config);
+	free(container);
+}
+
+static int set_up_cgroup(struct container *container, struct err *err)
+{
+	const json_t *linux_section = json_object_get(container->config, "linux");
+	const json_t *resources = json_object_get(linux_section, "resources");
+	const json_t *rules = json_object_get(resources, "devices");
+	auto_fd fd = -1;
+	int ret = cgroup_create(&container->cgroup, json_get_string(linux_section, "cgroupsPath", NULL), container->id, err);
+
+	if (ret < 0)
+		return ret;
+	container->has_cgroup = true;
+	ret = cgroup_apply(&container->cgroup, resources, err);
+	if (ret < 0 || !rules)
+		return ret;
+	fd = cgroup_open(&container->cgroup, err);
+	return fd < 0 ? fd : devices_filter(fd, rules, err);
+}
+
+static int copy_request(struct container *container, const Cella__Agent__CreateContainerRequest *request, struct err *err)
+{
+	if (strlen(request->id) >= sizeof(container->id) || !*request->id ||
+	    strlen(request->rootfs_share) >= sizeof(container->rootfs_share))
+		return err_msg(err, EINVAL, "container id or share name");
+	strcpy(container->id, request->id);
+	strcpy(container->rootfs_share, request->rootfs_share);
+	container->config =
+		json_parse_object((const char *)request->config.data, request->config.len, "config.json", err);
+	if (!container->config)
+		return -err->code;
+	container->shared = calloc(request->n_mounts + 1, sizeof(*container->shared));
+	for (size_t i = 0; container->shared && i < request->n_mounts; i++) {
+		container->shared[i] = (struct shared_mount){
+			.index = request->mounts[i]->index,
+			.share = strdup(request->mounts[i]->share),
+			.is_file = request->mounts[i]->is_file,
+		};
+		container->nshared++;
+	}
+	return container->shared ? 0 : err_set(err, ENOMEM, "container");
+}
+
+static void set_seccomp(struct spawn *spawn, const Cella__Agent__SeccompFilter *filter)
+{
+	if (!filter || !filter->program.len)
+		return;
+	spawn->seccomp = (const struct sock_filter *)filter->program.data;
+	spawn->seccomp_len = filter->program.len / sizeof(struct sock_filter);
+	spawn->seccomp_flags = filter->flags;
+}
+
+static void add_process(struct container *container, struct process *process, struct ttrpc *conn, uint32_t stream)
+{
+	process->creating = (struct pending_call){ .conn = conn, .stream = stream };
+	process->owner = conn;
+	process->next = container->processes;
+	container->processes = process;
+}
+
+static int start_first_process(struct containers *containers, struct container *container,
+			       const Cella__Agent__CreateContainerRequest *request, struct ttrpc *conn, uint32_t stream,
+			       struct err *err)
+{
+	struct spawn spawn = {
+		.config = container->config,
+		.process = json_object_get(container->config, "process"),
+		.rootfs = { .config = container->config, .share = container->rootfs_share, .shared = container->shared,
+			    .nshared = container->nshared },
+		.cgroup = &container->cgroup,
+	};
+	struct process *process;
+
+	set_seccomp(&spawn, request->seccomp);
+	process = process_new(container, containers->loop, "", &spawn, request->stdio, err);
+	if (!process)
+		return -err->code;
+	add_process(container, process, conn, stream);
+	return 0;
+}
+
+int container_create(struct containers *containers, const Cella__Agent__CreateContainerRequest *request,
+		     struct ttrpc *conn, uint32_t stream, struct err *err)
+{
+	struct container *container;
+	int ret;
+
+	if (container_find(containers, request->id))
+		return err_msg(err, EEXIST, "container %s exists", request->id);
+	container = calloc(1, sizeof(*container));
+	if (!container)
+		return err_set(err, ENOMEM, "container");
+	ret = copy_request(container, request, err);
+	if (ret == 0)
+		ret = set_up_cgroup(container, err);
+	if (ret == 0)
+		ret = start_first_process(containers, container, request, conn, stream, err);
+	if (ret < 0) {
+		struct err ignored;
+
+		if (container->has_cgroup && cgroup_remove(&container->cgroup, &ignored) < 0)
+			log_warn("%s", ignored.msg);
+		container_free(container);
+		return ret;
+	}
+	container->next = containers->list;
+	containers->list = container;
+	return 0;
+}
+
+int container_exec(struct container *container, const Cella__Agent__ExecProcessRequest *request, struct ttrpc *conn,
+		   uint32_t stream, struct err *err)
+{
+	struct process *init = container_process(container, NULL), *process;
+	struct spawn spawn = { .config = container->config, .cgroup = &container->cgroup };
+	json_t *document;
+
+	if (!init || init->pid <= 0)
+		return err_msg(err, EBUSY, "cannot exec in a stopped container");
+	if (!*request->exec_id || strlen(request->exec_id) >= sizeof(process->exec_id))
+		return err_msg(err, EINVAL, "exec id");
+	if (container_process(container, request->exec_id))
+		return err_msg(err, EEXIST, "process %s exists", request->exec_id);
+	document = json_parse_object((const char *)request->process.data, request->process.len, "process", err);
+	if (!document)
+		return -err->code;
+	spawn.process = document;
+	spawn.init = init->pid;
+	set_seccomp(&spawn, request->seccomp);
+	process = process_new(container, init->loop, request->exec_id, &spawn, request->stdio, err);
+	json_decref(document); /* the child has a copy of its own */
+	if (!process)
+		return -err->code;
+	add_process(container, process, conn, stream);
+	return 0;
+}
+
+int container_delete(struct containers *containers, struct container *container, struct err *err)
+{
+	struct process *init = container_process(container, NULL);
+	struct container **at = &containers->list;
+	int ret;
+
+	if (init && init->state == PROCESS_RUNNING)
+		return err_msg(err, EBUSY, "cannot delete container %s that is not stopped: running", container->id);
+	while (container->processes) {
+		struct process *process = container->processes;
+
+		container->processes = process->next;
+		process_free(process);
+	}
+	ret = cgroup_remove(&container->cgroup, err);
+	while (*at != container)
+		at = &(*at)->next;
+	*at = container->next;
+	container_free(container);
+	return ret;
+}
+
+int container_kill_all(struct container *container, int sig, struct err *err)
+{
+	json_t *pids, *pid;
+	size_t i;
+
+	if (sig == SIGKILL)
+		return cgroup_kill(&container->cgroup, err);
+	pids = cgroup_processes(&container->cgroup, err);
+	if (!pids)
+		return -err->code;
+	json_array_foreach(pids, i, pid)
+		kill((pid_t)json_integer_value(pid), sig);
+	json_decref(pids);
+	return 0;
+}
+
+struct process *containers_find_token(struct containers *containers, const char *token)
+{
+	if (strlen(token) != sizeof(((struct process *)0)->token) - 1)
+		return NULL;
+	for (struct container *container = containers->list; container; container = container->next)
+		for (struct process *process = container->processes; process; process = process->next)
+			if (!strcmp(process->token, token))
+				return process;
+	return NULL;
+}
+
+/* The end of the first process is the end of the container: whoever is left in the cgroup dies, too. */
+static void finish(struct container *container)
+{
+	struct err err;
+
+	if (container->finished)
+		return;
+	container->finished = true;
+	if (cgroup_kill(&container->cgroup, &err) < 0)
+		log_warn("%s", err.msg);
+	/* What it wrote through shared mappings reaches the host before anybody hears of the end. */
+	sync();
+}
+
+void containers_reaped(struct containers *containers, pid_t pid, int wait_status)
+{
+	for (struct container *container = containers->list; container; container = container->next)
+		for (struct process *process = container->processes; process; process = process->next) {
+			if (process->helper == pid)
+				process->helper = 0;
+			if (process->pid != pid)
+				continue;
+			if (!*process->exec_id)
+				finish(container);
+			process_reaped(process, wait_status);
+			return;
+		}
+}
+
+void containers_connection_ended(struct containers *containers, struct ttrpc *conn)
+{
+	for (struct container *container = containers->list; container; container = container->next)
+		for (struct process *process = container->processes; process; process = process->next)
+			process_connection_ended(process, conn);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Containers: their configuration, cgroup and processes. */
+#ifndef AGENT_CONTAINER_H
+#define AGENT_CONTAINER_H
+
+#include "agent/cgroup.h"
+#include "agent/process.h"
+#include "agent/proto/agent.pb-c.h"
+#include "lib/err.h"
+#include "lib/loop.h"
+
+struct containers;
+
+struct containers *containers_new(struct loop *loop, struct err *err);
+
+struct container *container_find(struct containers *containers, const char *id);
+const struct cgroup *container_cgroup(const struct container *container);
+
+/* exec_id NULL or empty: the first process. NULL if there is none. */
+struct process *container_process(struct container *container, const char *exec_id);
+
+/* Creates the container and its first process; the call is answered when it is set up. */
+int container_create(struct containers *containers, const Cella__Agent__CreateContainerRequest *request,
+		     struct ttrpc *conn, uint32_t stream, struct err *err) must_check;
+
+/* Creates a further process; the call is answered when it has been exec'd. */
+int container_exec(struct container *container, const Cella__Agent__ExecProcessRequest *request, struct ttrpc *conn,
+		   uint32_t stream, struct err *err) must_check;
+
+/* Only when its first process has ended, or never ran. */
+int container_delete(struct containers *containers, struct container *container, struct err *err) must_check;
+
+int container_kill_all(struct container *container, int sig, struct err *err) must_check;
+
+/* The process that this stdio token was made for, or NULL. */
+struct process *containers_find_token(struct containers *containers, const char *token);
+
+/* A child was reaped. */
+void containers_reaped(struct containers *containers, pid_t pid, int wait_status);
+
+/* Processes that belong to the connection die; calls of it are forgotten. */
+void containers_connection_ended(struct containers *containers, struct ttrpc *conn);
+
+#endif

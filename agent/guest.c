@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest as a whole. */
+#include "agent/guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+#define ENTROPY_MAX 256
+
+static const struct base_mount {
+	const char *type, *target;
+	unsigned long flags;
+	const char *options;
+} base_mounts[] = {
+	{ "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL },
+	{ "sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL },
+	{ "devtmpfs", "/dev", MS_NOSUID, "mode=755" },
+	{ "cgroup2", GUEST_CGROUP, MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate,memory_recursiveprot" },
+};
+
+/*
+ * The kernel cannot pivot_root away from the initramfs itself (pivot_root(2), NOTES), so the agent moves to a tmpfs on
+ * top of it: then every container can pivot.
+ */
+static int leave_initramfs(struct err *err)
+{
+	static const char *const directories[] = { "proc", "sys", "dev", "run", "run/share", "tmp" };
+
+	if (mkdir("/root", 0755) < 0 && errno != EEXIST)
+		return err_set(err, errno, "mkdir /root");
+	if (mount("root", "/root", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") < 0)
+		return err_set(err, errno, "mount the root");
+	if (chdir("/root") < 0)
+		return err_set(err, errno, "enter the root");
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+		if (mkdir(directories[i], 0755) < 0)
+			return err_set(err, errno, "mkdir /%s", directories[i]);
+	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return err_set(err, errno, "move to the root");
+	return 0;
+}
+
+int guest_mount_base(struct err *err)
+{
+	int ret = leave_initramfs(err);
+
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < ARRAY_SIZE(base_mounts); i++) {
+		const struct base_mount *base = &base_mounts[i];
+
+		if (mount(base->type, base->target, base->type, base->flags, base->options) < 0)
+			return err_set(err, errno, "mount %s", base->target);
+	}
+	return 0;
+}
+
+int guest_mount_share(const char *tag, struct err *err)
+{
+	if (mount(tag, GUEST_SHARE, "virtiofs", 0, NULL) < 0)
+		return err_set(err, errno, "mount the shared directory '%s'", tag);
+	return 0;
+}
+
+int guest_set_clock(int64_t realtime_ns, struct err *err)
+{
+	struct timespec now = { .tv_sec = realtime_ns / 1000000000, .tv_nsec = realtime_ns % 1000000000 };
+
+	if (clock_settime(CLOCK_REALTIME, &now) < 0)
+		return err_set(err, errno, "set the clock");
+	return 0;
+}
+
+int guest_add_entropy(const uint8_t *bytes, size_t len, struct err *err)
+{
+	auto_fd fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+	struct {
+		struct rand_pool_info info;
+		uint8_t bytes[ENTROPY_MAX];
+	} pool = { 0 };
+
+	if (fd < 0)
+		return err_set(err, errno, "open /dev/urandom");
+	if (len > sizeof(pool.bytes))
+		len = sizeof(pool.bytes);
+	pool.info.entropy_count = (int)(len * 8);
+	pool.info.buf_size = (int)len;
+	memcpy(pool.bytes, bytes, len);
+	if (ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+		return err_set(err, errno, "seed the random pool");
+	return 0;
+}
+
+int guest_loopback_up(struct err *err)
+{
+	auto_fd fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_name = "lo" };
+
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+		return err_set(err, errno, "look at the loopback interface");
+	request.ifr_flags |= IFF_UP;
+	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		return err_set(err, errno, "bring the loopback interface up");
+	return 0;
+}

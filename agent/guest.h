@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest as a whole: what PID 1 sets up at boot and when the host has connected. */
+#ifndef AGENT_GUEST_H
+#define AGENT_GUEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+
+/* The shared directory's mount point. */
+#define GUEST_SHARE "/run/share"
+#define GUEST_CGROUP "/sys/fs/cgroup"
+
+/*
+ * Leaves the initramfs for a root that containers can pivot away from, and mounts proc, sysfs, devtmpfs, cgroup2 and a
+ * tmpfs on /run. First thing in the process.
+ */
+int guest_mount_base(struct err *err) must_check;
+
+/* Mounts the shared directory. */
+int guest_mount_share(const char *tag, struct err *err) must_check;
+
+/* Sets CLOCK_REALTIME. */
+int guest_set_clock(int64_t realtime_ns, struct err *err) must_check;
+
+/* Mixes bytes into the random pool, credits them and has the pool reseed at once. */
+int guest_add_entropy(const uint8_t *bytes, size_t len, struct err *err) must_check;
+
+/* Brings the loopback interface up. */
+int guest_loopback_up(struct err *err) must_check;
+
+#endif

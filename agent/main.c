@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cella-agent: PID 1 of the guest. Mounts, listens on two vsock ports (calls, streams), tells the host that it is ready
+ * by connecting to it, and serves until the VM is taken away. One thread, one loop.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/container.h"
+#include "agent/guest.h"
+#include "agent/ports.h"
+#include "agent/service.h"
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/log.h"
+
+struct agent {
+	struct loop *loop;
+	struct containers *containers;
+	struct service service;
+	int signals, calls, streams;
+};
+
+static int vsock_listen(unsigned int port, struct err *err)
+{
+	auto_fd fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = port };
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 64) < 0)
+		return err_set(err, errno, "listen on vsock port %u", port);
+	return fd_take(&fd);
+}
+
+/* A connection from the host, or -1: containers in this guest must not get at the agent. */
+static int accept_host(int listener)
+{
+	struct sockaddr_vm addr;
+	socklen_t len = sizeof(addr);
+	int fd = accept4(listener, (struct sockaddr *)&addr, &len, SOCK_CLOEXEC);
+
+	if (fd >= 0 && addr.svm_cid != VMADDR_CID_HOST) {
+		log_warn_limited("connection from CID %u refused", addr.svm_cid);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void call_connection(struct agent *agent, int fd)
+{
+	struct err err;
+
+	/* The connection frees itself when it ends (service_ops.closed). */
+	if (!ttrpc_new(agent->loop, fd, &service_ops, &agent->service, &err))
+		log_warn("%s", err.msg);
+}
+
+static void calls_ready(void *ctx, uint32_t events)
+{
+	struct agent *agent = ctx;
+	int fd = accept_host(agent->calls);
+
+	(void)events;
+	if (fd >= 0)
+		call_connection(agent, fd);
+}
+
+/* A stream's first line: "<token> <stream>\n". */
+struct greeting {
+	struct agent *agent;
+	int fd;
+	char line[PORT_STREAMS_LINE_MAX];
+	size_t used;
+};
+
+static void greeting_ready(void *ctx, uint32_t events)
+{
+	struct greeting *greeting = ctx;
+	struct agent *agent = greeting->agent;
+	struct process *process = NULL;
+	unsigned int stream = 0;
+	ssize_t n = 0;
+
+	(void)events;
+	/* Byte by byte: what follows the newline is the stream's. */
+	while (greeting->used < sizeof(greeting->line) - 1) {
+		n = recv(greeting->fd, greeting->line + greeting->used, 1, MSG_DONTWAIT);
+		if (n <= 0 || greeting->line[greeting->used++] == '\n')
+			break;
+	}
+	if (n < 0 && errno == EAGAIN)
+		return;
+	loop_remove(agent->loop, greeting->fd);
+	if (n == 1) {
+		char *space = memchr(greeting->line, ' ', greeting->used);
+
+		if (space) {
+			*space = '\0';
+			stream = (unsigned int)space[1] - '0';
+			process = containers_find_token(agent->containers, greeting->line);
+		}
+	}
+	if (process)
+		process_attach(process, stream, greeting->fd);
+	else
+		close(greeting->fd);
+	free(greeting);
+}
+
+static void streams_ready(void *ctx, uint32_t events)
+{
+	struct agent *agent = ctx;
+	int fd = accept_host(agent->streams);
+	struct greeting *greeting = fd >= 0 ? calloc(1, sizeof(*greeting)) : NULL;
+	struct err err;
+
+	(void)events;
+	if (!greeting) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	greeting->agent = agent;
+	greeting->fd = fd;
+	if (loop_add(agent->loop, fd, EPOLLIN, greeting_ready, greeting, &err) < 0) {
+		log_warn("%s", err.msg);
+		close(fd);
+		free(greeting);
+	}
+}
+
+/* signalfd coalesces: one event may stand for many children. */
+static void signals_ready(void *ctx, uint32_t events)
+{
+	struct agent *agent = ctx;
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	(void)events;
+	while (read(agent->signals, &info, sizeof(info)) == sizeof(info))
+		;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		containers_reaped(agent->containers, pid, status);
+}
+
+static int open_signals(struct err *err)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_set(err, errno, "block signals");
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? err_set(err, errno, "signalfd") : fd;
+}
+
+/* The host listens on this port until we are there; this connection carries its first calls. */
+static int connect_host(struct err *err)
+{
+	auto_fd fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = PORT_READY };
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return err_set(err, errno, "connect to the host");
+	return fd_take(&fd);
+}
+
+static int serve(struct agent *agent, struct err *err)
+{
+	int host, ret;
+
+	agent->loop = loop_new(err);
+	if (!agent->loop)
+		return -err->code;
+	agent->containers = containers_new(agent->loop, err);
+	if (!agent->containers)
+		return -err->code;
+	agent->service.containers = agent->containers;
+	agent->signals = open_signals(err);
+	if (agent->signals < 0 || loop_add(agent->loop, agent->signals, EPOLLIN, signals_ready, agent, err) < 0)
+		return -err->code;
+	agent->calls = vsock_listen(PORT_CALLS, err);
+	if (agent->calls < 0 || loop_add(agent->loop, agent->calls, EPOLLIN, calls_ready, agent, err) < 0)
+		return -err->code;
+	agent->streams = vsock_listen(PORT_STREAMS, err);
+	if (agent->streams < 0 || loop_add(agent->loop, agent->streams, EPOLLIN, streams_ready, agent, err) < 0)
+		return -err->code;
+	host = connect_host(err);
+	if (host < 0)
+		return host;
+	call_connection(agent, host);
+	ret = loop_run(agent->loop, -1);
+	return ret < 0 ? err_set(err, -ret, "wait for events") : 0;
+}
+
+/* A guest without its agent is of no use: the panic that follows tells the VMM, and the console why. */
+static int give_up(const struct err *err)
+{
+	auto_fd fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		dprintf(fd, "<0>cella-agent: %s\n", err->msg);
+	return 1;
+}
+
+int main(void)
+{
+	struct agent agent = { 0 };
+	struct err err;
+	int ret;
+
+	if (getpid() != 1) {
+		fprintf(stderr, "cella-agent version %s: runs as PID 1 of a cella guest only\n", CELLA_VERSION);
+		return 1;
+	}
+	ret = guest_mount_base(&err);
+	if (ret == 0 && io_fill_standard_fds() < 0)
+		ret = err_set(&err, errno, "open /dev/null");
+	/* The guest's kernel log is the one place where an operator looks. */
+	if (ret == 0)
+		ret = log_init("cella-agent", "/dev/kmsg", LOG_FORMAT_TEXT, LOG_LEVEL_WARN, &err);
+	if (ret == 0)
+		ret = guest_loopback_up(&err);
+	if (ret == 0)
+		ret = serve(&agent, &err);
+	return ret < 0 ? give_up(&err) : 0;
+}

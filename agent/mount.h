@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The mounts of config.json, by the mount API (fsopen(2), open_tree(2), move_mount(2)): targets are descriptors. */
+#ifndef AGENT_MOUNT_H
+#define AGENT_MOUNT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "lib/err.h"
+
+/* What the host shared for a bind mount. */
+struct shared_mount {
+	unsigned int index; /* in config.json's mounts */
+	const char *share;  /* borrowed */
+	bool is_file;
+};
+
+struct mount_context {
+	int rootfs; /* O_PATH directory; targets are resolved in it */
+	int share;  /* O_PATH directory of the shares */
+	const struct shared_mount *shared; /* borrowed */
+	size_t nshared;
+};
+
+/* Mounts one entry of config.json's mounts. */
+int mount_entry(const struct mount_context *context, const json_t *entry, unsigned int index, struct err *err) must_check;
+
+/* Makes path (in rootfs) unreadable: /dev/null over a file, an empty read-only tmpfs over a directory. */
+int mount_mask(int rootfs, int guest_dev, const char *path, struct err *err) must_check;
+
+/* Makes path (in rootfs) read only, with what is mounted below it as it is. */
+int mount_read_only(int rootfs, const char *path, struct err *err) must_check;
+
+#endif

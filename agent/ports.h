@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vsock ports of the agent's contract (agent/proto/agent.proto). */
+#ifndef AGENT_PORTS_H
+#define AGENT_PORTS_H
+
+#define PORT_CALLS 1024	  /* guest listens: ttrpc */
+#define PORT_STREAMS 1025 /* guest listens: "<token> <stream>\n", then bytes */
+#define PORT_READY 1024	  /* host listens: the agent connects once it serves; ttrpc, the host calls */
+#define PORT_STREAMS_LINE_MAX 64
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's calls. */
+#include "agent/service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "agent/guest.h"
+#include "lib/cleanup.h"
+
+/*
+ * A handler gets the unpacked request. It answers through answer (packed and sent when it returns 0), or returns
+ * LATER when somebody else answers, or -errno with err.
+ */
+#define LATER 1
+
+struct call {
+	struct service *service;
+	struct ttrpc *conn;
+	uint32_t stream;
+	const ProtobufCMessage *request;
+};
+
+typedef int call_handler(const struct call *call, struct err *err);
+
+static void reply_empty(const struct call *call)
+{
+	Cella__Agent__Empty empty = CELLA__AGENT__EMPTY__INIT;
+
+	ttrpc_reply(call->conn, call->stream, &empty.base);
+}
+
+static struct container *find_container(const struct call *call, const char *id, struct err *err)
+{
+	struct container *container = container_find(call->service->containers, id);
+
+	if (!container)
+		err_msg(err, ENOENT, "container %s does not exist", id);
+	return container;
+}
+
+static struct process *find_process(const struct call *call, const char *id, const char *exec_id, struct err *err)
+{
+	struct container *container = find_container(call, id, err);
+	struct process *process = container ? container_process(container, exec_id) : NULL;
+
+	if (container && !process)
+		err_msg(err, ENOENT, "process %s of container %s does not exist", exec_id, id);
+	return process;
+}
+
+static int setup_guest(const struct call *call, struct err *err)
+{
+	const Cella__Agent__SetupGuestRequest *request = (const Cella__Agent__SetupGuestRequest *)call->request;
+	Cella__Agent__SetupGuestResponse response = CELLA__AGENT__SETUP_GUEST_RESPONSE__INIT;
+	struct utsname name;
+	int ret = 0;
+
+	if (request->entropy.len)
+		ret = guest_add_entropy(request->entropy.data, request->entropy.len, err);
+	if (ret == 0 && request->realtime_ns)
+		ret = guest_set_clock(request->realtime_ns, err);
+	if (ret == 0 && *request->hostname && sethostname(request->hostname, strlen(request->hostname)) < 0)
+		ret = err_set(err, errno, "set the guest's hostname");
+	if (ret == 0 && *request->share_tag && !call->service->share_mounted) {
+		ret = guest_mount_share(request->share_tag, err);
+		call->service->share_mounted = ret == 0;
+	}
+	if (ret < 0)
+		return ret;
+	uname(&name);
+	response.version = (char *)CELLA_VERSION;
+	response.kernel = name.release;
+	ttrpc_reply(call->conn, call->stream, &response.base);
+	return LATER;
+}
+
+static int create_container(const struct call *call, struct err *err)
+{
+	int ret = container_create(call->service->containers,
+				   (const Cella__Agent__CreateContainerRequest *)call->request, call->conn, call->stream, err);
+
+	return ret < 0 ? ret : LATER;
+}
+
+static int start_container(const struct call *call, struct err *err)
+{
+	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
+	struct process *process = find_process(call, request->id, NULL, err);
+
+	if (!process)
+		return -err->code;
+	process_start(process, call->conn, call->stream);
+	return LATER;
+}
+
+static int exec_process(const struct call *call, struct err *err)
+{
+	const Cella__Agent__ExecProcessRequest *request = (const Cella__Agent__ExecProcessRequest *)call->request;
+	struct container *container = find_container(call, request->id, err);
+	int ret = container ? container_exec(container, request, call->conn, call->stream, err) : -err->code;
+
+	return ret < 0 ? ret : LATER;
+}
+
+static int signal_process(const struct call *call, struct err *err)
+{
+	const Cella__Agent__SignalProcessRequest *request = (const Cella__Agent__SignalProcessRequest *)call->request;
+	struct container *container = find_container(call, request->id, err);
+	struct process *process;
+
+	if (!container)
+		return -err->code;
+	if (request->all)
+		return container_kill_all(container, request->signal, err);
+	process = find_process(call, request->id, request->exec_id, err);
+	return process ? process_signal(process, request->signal, err) : -err->code;
+}
+
+static int wait_process(const struct call *call, struct err *err)
+{
+	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
+	struct process *process = find_process(call, request->id, request->exec_id, err);
+
+	if (!process)
+		return -err->code;
+	process_wait(process, call->conn, call->stream);
+	return LATER;
+}
+
+static int resize_terminal(const struct call *call, struct err *err)
+{
+	const Cella__Agent__ResizeTerminalRequest *request = (const Cella__Agent__ResizeTerminalRequest *)call->request;
+	struct process *process = find_process(call, request->id, request->exec_id, err);
+
+	return process ? process_resize(process, request->rows, request->columns, err) : -err->code;
+}
+
+static int list_processes(const struct call *call, struct err *err)
+{
+	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
+	Cella__Agent__ListProcessesResponse response = CELLA__AGENT__LIST_PROCESSES_RESPONSE__INIT;
+	struct container *container = find_container(call, request->id, err);
+	json_t *pids = container ? cgroup_processes(container_cgroup(container), err) : NULL, *pid;
+	size_t i;
+
+	if (!pids)
+		return -err->code;
+	response.pids = calloc(json_array_size(pids) + 1, sizeof(*response.pids));
+	if (!response.pids) {
+		json_decref(pids);
+		return err_set(err, ENOMEM, "list processes");
+	}
+	json_array_foreach(pids, i, pid)
+		response.pids[response.n_pids++] = (int32_t)json_integer_value(pid);
+	ttrpc_reply(call->conn, call->stream, &response.base);
+	free(response.pids);
+	json_decref(pids);
+	return LATER;
+}
+
+static int freeze(const struct call *call, bool frozen, struct err *err)
+{
+	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
+	struct container *container = find_container(call, request->id, err);
+
+	return container ? cgroup_freeze(container_cgroup(container), frozen, err) : -err->code;
+}
+
+static int pause_container(const struct call *call, struct err *err)
+{
+	return freeze(call, true, err);
+}
+
+static int resume_container(const struct call *call, struct err *err)
+{
+	return freeze(call, false, err);
+}
+
+static int delete_container(const struct call *call, struct err *err)
+{
+	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
+	struct container *container = find_container(call, request->id, err);
+
+	return container ? container_delete(call->service->containers, container, err) : -err->code;
+}
+
+static const struct {
+	const char *method;
+	const ProtobufCMessageDescriptor *request;
+	call_handler *handle;
+} methods[] = {
+	{ "SetupGuest", &cella__agent__setup_guest_request__descriptor, setup_guest },
+	{ "CreateContainer", &cella__agent__create_container_request__descriptor, create_container },
+	{ "StartContainer", &cella__agent__process_ref__descriptor, start_container },
+	{ "ExecProcess", &cella__agent__exec_process_request__descriptor, exec_process },
+	{ "SignalProcess", &cella__agent__signal_process_request__descriptor, signal_process },
+	{ "WaitProcess", &cella__agent__process_ref__descriptor, wait_process },
+	{ "ResizeTerminal", &cella__agent__resize_terminal_request__descriptor, resize_terminal },
+	{ "ListProcesses", &cella__agent__process_ref__descriptor, list_processes },
+	{ "PauseContainer", &cella__agent__process_ref__descriptor, pause_container },
+	{ "ResumeContainer", &cella__agent__process_ref__descriptor, resume_container },
+	{ "DeleteContainer", &cella__agent__process_ref__descriptor, delete_container },
+};
+
+static void request_arrived(void *ctx, struct ttrpc *conn, uint32_t stream, const char *service, const char *method,
+			    const uint8_t *payload, size_t len)
+{
+	for (size_t i = 0; !strcmp(service, SERVICE_NAME) && i < ARRAY_SIZE(methods); i++) {
+		struct call call = { .service = ctx, .conn = conn, .stream = stream };
+		ProtobufCMessage *request;
+		struct err err;
+		int ret;
+
+		if (strcmp(methods[i].method, method))
+			continue;
+		request = protobuf_c_message_unpack(methods[i].request, NULL, len, payload);
+		if (!request) {
+			ttrpc_reply_error(conn, stream, TTRPC_INVALID_ARGUMENT, "malformed message");
+			return;
+		}
+		call.request = request;
+		ret = methods[i].handle(&call, &err);
+		if (ret < 0)
+			ttrpc_reply_error(conn, stream, ttrpc_code_from_errno(err.code), err.msg);
+		else if (ret != LATER)
+			reply_empty(&call);
+		protobuf_c_message_free_unpacked(request, NULL);
+		return;
+	}
+	ttrpc_reply_error(conn, stream, TTRPC_UNIMPLEMENTED, "no such service or method");
+}
+
+static void connection_closed(void *ctx, struct ttrpc *conn)
+{
+	containers_connection_ended(((struct service *)ctx)->containers, conn);
+	ttrpc_free(conn);
+}
+
+const struct ttrpc_ops service_ops = { .request = request_arrived, .closed = connection_closed };
