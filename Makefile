@@ -26,7 +26,7 @@ SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-f
 # Sanitizers need the dynamic libc; the programs that are shipped are static.
 LINK := $(if $(SAN),,-static-pie)
 CFLAGS ?= -O2 -g
-override CFLAGS += -std=gnu11 -D_GNU_SOURCE -DCELLA_VERSION='"$(VERSION)"' $(WARNINGS) $(SAN_FLAGS) \
+override CFLAGS += -std=gnu11 -D_GNU_SOURCE -DCELLA_VERSION='"$(VERSION)"' -DCELLA_LIBDIR='"$(prefix)/lib/cella"' $(WARNINGS) $(SAN_FLAGS) \
 	-fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
 override CPPFLAGS += -I. -I$(B) -Ivmm/arch/$(ARCH)
 override LDFLAGS += $(LINK) $(if $(SAN),-fsanitize=$(SAN) -pie) -Wl,-z,relro,-z,now,--gc-sections
@@ -107,6 +107,30 @@ $(B)/seccomp-compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
 $(B)/vmm/sandbox.o: $(B)/seccomp_filters.h
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# The guest image: kernel, initramfs, signed manifest.
+guest: $(B)/guest/manifest.json
+
+$(B)/guest/vmlinux: guest-kernel/build guest-kernel/check-config $(wildcard guest-kernel/config/*.config)
+	$(call say,GUEST,kernel)
+	@mkdir -p $(@D)
+	$(Q)dir=$$(guest-kernel/build) && cp $$dir/vmlinux $@ && cp $$dir/config $(@D)/config && cp $$dir/fragments $(@D)/fragments
+
+$(B)/guest/initramfs.cpio: $(B)/cella-agent rootfs-builder/build
+	$(call say,GUEST,initramfs)
+	@mkdir -p $(@D)
+	$(Q)rootfs-builder/build $< $@
+
+$(B)/guest/manifest.json: $(B)/guest/vmlinux $(B)/guest/initramfs.cpio $(B)/cella-image rootfs-builder/sign
+	$(call say,SIGN,$(@D))
+	$(Q)rootfs-builder/sign $(B)/cella-image $(@D)
+
+install: all guest
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/cella $(DESTDIR)/etc/cella
+	install -s -m 755 $(B)/cella $(DESTDIR)$(prefix)/bin/cella
+	install -s -m 755 $(B)/cella-vmm $(B)/cella-image $(DESTDIR)$(prefix)/lib/cella/
+	install -m 644 $(B)/guest/vmlinux $(B)/guest/initramfs.cpio $(B)/guest/manifest.json $(B)/guest/manifest.sig $(DESTDIR)$(prefix)/lib/cella/
+	install -m 644 $(B)/guest/guest.pub $(DESTDIR)/etc/cella/guest.pub
 
 clean:
 	rm -rf $(B)

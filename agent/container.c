@@ -279,6 +279,23 @@ static void finish(struct container *container)
 	sync();
 }
 
+/* Exec'd processes that have ended and whose stand-in is gone: nobody will ask for them again. */
+static void forget_ended(struct container *container)
+{
+	struct process **at = &container->processes;
+
+	while (*at) {
+		struct process *process = *at;
+
+		if (*process->exec_id && process->state == PROCESS_EXITED && !process->owner && !process->waiting) {
+			*at = process->next;
+			process_free(process);
+		} else {
+			at = &process->next;
+		}
+	}
+}
+
 void containers_reaped(struct containers *containers, pid_t pid, int wait_status)
 {
 	for (struct container *container = containers->list; container; container = container->next)
@@ -290,13 +307,16 @@ void containers_reaped(struct containers *containers, pid_t pid, int wait_status
 			if (!*process->exec_id)
 				finish(container);
 			process_reaped(process, wait_status);
+			forget_ended(container);
 			return;
 		}
 }
 
 void containers_connection_ended(struct containers *containers, struct ttrpc *conn)
 {
-	for (struct container *container = containers->list; container; container = container->next)
+	for (struct container *container = containers->list; container; container = container->next) {
 		for (struct process *process = container->processes; process; process = process->next)
 			process_connection_ended(process, conn);
+		forget_ended(container);
+	}
 }

@@ -172,7 +172,8 @@ struct rule {
 	int access; /* BPF_DEVCG_ACC_* */
 };
 
-static void emit_rule(struct program *p, const struct rule *rule)
+/* Returns whether the rule decides in every case: code behind it would be unreachable, which the verifier refuses. */
+static bool emit_rule(struct program *p, const struct rule *rule)
 {
 	const int all = BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE | BPF_DEVCG_ACC_MKNOD;
 	size_t jumps[4], njumps = 0;
@@ -200,6 +201,7 @@ static void emit_rule(struct program *p, const struct rule *rule)
 	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 	for (size_t i = 0; i < njumps; i++)
 		p->insns[jumps[i]].off = (int16_t)(p->n - jumps[i] - 1);
+	return njumps == 0;
 }
 
 /* Allowed unless the spec says otherwise: the default devices, ptys, and making any node. */
@@ -248,7 +250,8 @@ static void compile(struct program *p, const json_t *rules)
 	for (size_t i = json_array_size(rules); i > 0; i--) {
 		struct rule rule = rule_from_spec(json_array_get(rules, i - 1));
 
-		emit_rule(p, &rule);
+		if (emit_rule(p, &rule))
+			return;
 	}
 	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R_RET, 0, 0, 0);
 	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands share. */
+#include "runtime/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int command_parse(const struct command *command, void *target, int argc, char **argv, struct err *err)
+{
+	int first;
+
+	for (int i = 1; i < argc && argv[i][0] == '-'; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			printf("Usage: cella %s\n", command->usage);
+			options_print(command->options, command->noptions);
+			return COMMAND_HELP_SHOWN;
+		}
+	first = options_parse(command->options, command->noptions, target, argc, argv, err);
+	if (first < 0)
+		return first;
+	if (argc - first < command->min_args || (command->max_args >= 0 && argc - first > command->max_args))
+		return err_msg(err, EINVAL, "usage: cella %s", command->usage);
+	return first;
+}
+
+int command_open(struct runtime *runtime, const char *id, struct state *state, struct err *err)
+{
+	return state_open(state, runtime->root, id, err);
+}
+
+void command_vm_dir(const struct state *state, char out[PATH_MAX + 8])
+{
+	snprintf(out, PATH_MAX + 8, "%s/vm", state->directory);
+}

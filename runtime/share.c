@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Detached mounts for the VMM's file server. */
+#include "runtime/share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/mount_options.h"
+
+static int add(struct share_list *list, int fd, int mount_index, struct err *err)
+{
+	struct share *share = &list->shares[list->n];
+	struct stat st;
+
+	if (list->n == SHARES_MAX || fstat(fd, &st) < 0) {
+		close(fd);
+		return err_msg(err, E2BIG, "more than %d bind mounts", SHARES_MAX);
+	}
+	share->fd = fd;
+	share->mount_index = mount_index;
+	share->is_file = !S_ISDIR(st.st_mode);
+	if (mount_index < 0)
+		strcpy(share->name, "rootfs");
+	else
+		snprintf(share->name, sizeof(share->name), "mount%d", mount_index);
+	list->n++;
+	return 0;
+}
+
+/* A path of the spec: absolute, or relative to the bundle. */
+static int full_path(char out[PATH_MAX], const char *bundle, const char *path)
+{
+	int n = *path == '/' ? snprintf(out, PATH_MAX, "%s", path) : snprintf(out, PATH_MAX, "%s/%s", bundle, path);
+
+	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static int open_root(struct share_list *list, const char *bundle, const json_t *config, struct err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV };
+	const char *path = json_get_string(json_object_get(config, "root"), "path", "");
+	char full[PATH_MAX];
+	struct stat st;
+	int fd;
+
+	if (full_path(full, bundle, path) < 0)
+		return err_set(err, ENAMETOOLONG, "root.path '%s'", path);
+	fd = open_tree(AT_FDCWD, full, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (fd < 0)
+		return err_set(err, errno, "root.path: open root file system %s", full);
+	if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode)) {
+		close(fd);
+		return err_set(err, ENOTDIR, "root.path: %s", full);
+	}
+	/* Device nodes mean nothing in a shared directory; the file server refuses them, too. */
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0) {
+		int saved = errno;
+
+		close(fd);
+		return err_set(err, saved, "root.path: restrict %s", full);
+	}
+	return add(list, fd, -1, err);
+}
+
+struct bind {
+	bool is_bind, recursive, read_only, read_only_recursive;
+};
+
+static struct bind read_options(const json_t *mount)
+{
+	const json_t *options = json_object_get(mount, "options"), *entry;
+	struct bind bind = { .is_bind = !strcmp(json_get_string(mount, "type", ""), "bind") };
+	size_t i;
+
+	json_array_foreach(options, i, entry) {
+		const struct mount_option *option = mount_option_find(json_string_value(entry));
+
+		if (!option)
+			continue;
+		bind.is_bind |= option->bind;
+		bind.recursive |= option->bind_recursive;
+		if (option->attr_set & MOUNT_ATTR_RDONLY)
+			bind.read_only = true, bind.read_only_recursive |= option->recursive;
+		if (option->attr_clear & MOUNT_ATTR_RDONLY)
+			bind.read_only = bind.read_only_recursive = false;
+	}
+	return bind;
+}
+
+static int open_bind(struct share_list *list, const char *bundle, const json_t *mount, int index, struct err *err)
+{
+	struct bind bind = read_options(mount);
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0) };
+	struct mount_attr recursive = { .attr_set = MOUNT_ATTR_NODEV | (bind.read_only_recursive ? MOUNT_ATTR_RDONLY : 0) };
+	const char *source = json_get_string(mount, "source", "");
+	char full[PATH_MAX];
+	int fd;
+
+	if (!bind.is_bind)
+		return 0;
+	if (!*source || full_path(full, bundle, source) < 0)
+		return err_msg(err, EINVAL, "mounts[%d].source: expected a path, found '%s'", index, source);
+	fd = open_tree(AT_FDCWD, full, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (bind.recursive ? AT_RECURSIVE : 0));
+	if (fd < 0)
+		return err_set(err, errno, "mounts[%d]: open bind source %s", index, full);
+	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ||
+	    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &recursive, sizeof(recursive)) < 0) {
+		int saved = errno;
+
+		close(fd);
+		return err_set(err, saved, "mounts[%d]: restrict %s", index, full);
+	}
+	return add(list, fd, index, err);
+}
+
+int share_open_all(struct share_list *list, const char *bundle, const json_t *config, struct err *err)
+{
+	const json_t *mounts = json_object_get(config, "mounts"), *mount;
+	size_t i;
+
+	list->n = 0;
+	if (open_root(list, bundle, config, err) < 0)
+		return -err->code;
+	json_array_foreach(mounts, i, mount)
+		if (open_bind(list, bundle, mount, (int)i, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+void share_close_all(struct share_list *list)
+{
+	while (list->n > 0)
+		close(list->shares[--list->n].fd);
+}

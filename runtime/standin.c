@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stand-in's life. */
+#include "runtime/standin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/ports.h"
+#include "lib/cleanup.h"
+#include "lib/copier.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "runtime/agent_client.h"
+#include "runtime/vm.h"
+
+#define VARIABLE "_CELLA_STANDIN"
+#define STATUS_VM_DIED 137 /* as if killed: 128 + SIGKILL */
+
+struct standin {
+	struct standin_job job;
+	uint8_t *request; /* owned */
+	struct loop *loop;
+	struct ttrpc *agent;
+	int signals;
+	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
+	struct copier *input;
+	bool committed;
+	bool ended; /* the guest's process has */
+	int status;
+};
+
+bool standin_requested(void)
+{
+	const char *value = getenv(VARIABLE);
+
+	/* The job is a memfd that nobody can have left open by chance; anything else is refused when it is read. */
+	return value && *value;
+}
+
+static int read_job(struct standin *standin)
+{
+	int fd = atoi(getenv(VARIABLE));
+
+	if (fd < 3 || io_read_all(fd, &standin->job, sizeof(standin->job)) < 0 || standin->job.request_len > TTRPC_MESSAGE_MAX)
+		return -1;
+	standin->request = malloc(standin->job.request_len + 1);
+	if (!standin->request || io_read_all(fd, standin->request, standin->job.request_len) < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+static void maybe_finish(struct standin *standin)
+{
+	/* Every byte of output is with the reader before we are gone. */
+	if (standin->ended && !standin->outputs[0] && !standin->outputs[1])
+		loop_stop(standin->loop);
+}
+
+static void output_done(void *ctx)
+{
+	struct standin *standin = ctx;
+
+	standin->outputs[0] = NULL;
+	maybe_finish(standin);
+}
+
+static void error_done(void *ctx)
+{
+	struct standin *standin = ctx;
+
+	standin->outputs[1] = NULL;
+	maybe_finish(standin);
+}
+
+static void input_done(void *ctx)
+{
+	((struct standin *)ctx)->input = NULL;
+}
+
+/* Our own open file description: O_NONBLOCK on the inherited one would be seen by everybody who shares it. */
+static int reopen(int fd, int flags)
+{
+	char path[32];
+	int own;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (own < 0) {
+		/* Sockets cannot be reopened. */
+		own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (own >= 0 && io_set_nonblocking(own) < 0)
+			log_debug("descriptor %d stays blocking", fd);
+	}
+	return own;
+}
+
+static int dial(struct standin *standin, unsigned int stream, struct err *err)
+{
+	int fd = agent_dial_stream(standin->job.vm_dir, standin->job.token, stream, err);
+
+	if (fd >= 0 && io_set_nonblocking(fd) < 0) {
+		close(fd);
+		return err_set(err, errno, "stream %u", stream);
+	}
+	return fd;
+}
+
+static int connect_terminal(struct standin *standin, struct err *err)
+{
+	int fd = dial(standin, 0, err);
+
+	if (fd < 0)
+		return fd;
+	standin->outputs[0] = copier_new(standin->loop, fcntl(fd, F_DUPFD_CLOEXEC, 0), reopen(0, O_WRONLY), output_done,
+					 standin, err);
+	standin->input = copier_new(standin->loop, reopen(0, O_RDONLY), fd, input_done, standin, err);
+	return standin->outputs[0] && standin->input ? 0 : -err->code;
+}
+
+static int connect_streams(struct standin *standin, struct err *err)
+{
+	if (standin->job.terminal)
+		return connect_terminal(standin, err);
+	for (unsigned int i = 0; i < 3; i++) {
+		int fd;
+
+		if (!standin->job.streams[i])
+			continue;
+		fd = dial(standin, i, err);
+		if (fd < 0)
+			return fd;
+		if (i == 0)
+			standin->input = copier_new(standin->loop, reopen(0, O_RDONLY), fd, input_done, standin, err);
+		else
+			standin->outputs[i - 1] = copier_new(standin->loop, fd, reopen((int)i, O_WRONLY),
+							     i == 1 ? output_done : error_done, standin, err);
+		if (i == 0 ? !standin->input : !standin->outputs[i - 1])
+			return -err->code;
+	}
+	return 0;
+}
+
+/* Our side of the pty passes bytes through as they are: the guest's terminal does the line discipline. */
+static int set_up_terminal(struct err *err)
+{
+	struct termios mode;
+
+	/* A session of our own; it fails if we lead one already, which is as good. */
+	setsid();
+	if (ioctl(0, TIOCSCTTY, 0) < 0 || tcgetattr(0, &mode) < 0)
+		return err_set(err, errno, "take the terminal");
+	cfmakeraw(&mode);
+	if (tcsetattr(0, TCSANOW, &mode) < 0)
+		return err_set(err, errno, "set the terminal to raw mode");
+	return 0;
+}
+
+static void ignore_answer(void *ctx, const struct err *err, const uint8_t *payload, size_t len)
+{
+	(void)ctx;
+	(void)payload;
+	(void)len;
+	if (err)
+		log_debug("%s", err->msg);
+}
+
+static void pass_window_size(struct standin *standin)
+{
+	Cella__Agent__ResizeTerminalRequest request = CELLA__AGENT__RESIZE_TERMINAL_REQUEST__INIT;
+	struct winsize size;
+	struct err err;
+
+	if (!standin->job.terminal || ioctl(0, TIOCGWINSZ, &size) < 0 || !size.ws_row)
+		return;
+	request.id = standin->job.id;
+	request.exec_id = standin->job.exec_id;
+	request.rows = size.ws_row;
+	request.columns = size.ws_col;
+	if (ttrpc_call(standin->agent, AGENT_SERVICE, "ResizeTerminal", &request.base, ignore_answer, NULL, &err) < 0)
+		log_debug("%s", err.msg);
+}
+
+static void pass_signal(struct standin *standin, int sig)
+{
+	Cella__Agent__SignalProcessRequest request = CELLA__AGENT__SIGNAL_PROCESS_REQUEST__INIT;
+	struct err err;
+
+	request.id = standin->job.id;
+	request.exec_id = standin->job.exec_id;
+	request.signal = sig;
+	if (ttrpc_call(standin->agent, AGENT_SERVICE, "SignalProcess", &request.base, ignore_answer, NULL, &err) < 0)
+		log_debug("%s", err.msg);
+}
+
+static void signals_ready(void *ctx, uint32_t events)
+{
+	struct standin *standin = ctx;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(standin->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGWINCH)
+			pass_window_size(standin);
+		else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGPIPE)
+			pass_signal(standin, (int)info.ssi_signo);
+	}
+}
+
+/* As pid 1 of a pid namespace default actions do not happen: every signal is taken here (R13). */
+static int open_signals(struct standin *standin, struct err *err)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	/* Those that our own mistakes raise keep their effect. */
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGABRT);
+	sigdelset(&all, SIGTTOU);
+	signal(SIGTTOU, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0)
+		return err_set(err, errno, "block signals");
+	standin->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (standin->signals < 0)
+		return err_set(err, errno, "signalfd");
+	return loop_add(standin->loop, standin->signals, EPOLLIN, signals_ready, standin, err);
+}
+
+static void process_ended(void *ctx, const struct err *err, const uint8_t *payload, size_t len)
+{
+	struct standin *standin = ctx;
+	Cella__Agent__WaitProcessResponse *response = err ? NULL : cella__agent__wait_process_response__unpack(NULL, len, payload);
+
+	standin->ended = true;
+	standin->status = response ? response->exit_status & 0xff : STATUS_VM_DIED;
+	if (response)
+		cella__agent__wait_process_response__free_unpacked(response, NULL);
+	if (standin->input)
+		copier_cancel(ptr_take(&standin->input));
+	maybe_finish(standin);
+}
+
+static void agent_gone(void *ctx, struct ttrpc *conn)
+{
+	struct standin *standin = ctx;
+
+	(void)conn;
+	if (!standin->ended) {
+		standin->ended = true;
+		standin->status = STATUS_VM_DIED;
+	}
+	/* No more bytes will come. */
+	loop_stop(standin->loop);
+}
+
+static const struct ttrpc_ops agent_ops = { .request = NULL, .closed = agent_gone };
+
+/* The agent's connection, or why it does not come: the VM's end, or too much time. */
+static int accept_agent(struct standin *standin, struct err *err)
+{
+	struct pollfd fds[2] = {
+		{ .fd = standin->job.ready, .events = POLLIN },
+		{ .fd = standin->job.vmm_pidfd, .events = POLLIN },
+	};
+	int64_t deadline = io_now_ms() + standin->job.boot_timeout_ms;
+	char last[700];
+	int fd;
+
+	for (;;) {
+		int64_t left = deadline - io_now_ms();
+		int n = left > 0 ? poll(fds, 2, (int)left) : 0;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (fds[0].revents & POLLIN) {
+			fd = accept4(standin->job.ready, NULL, NULL, SOCK_CLOEXEC);
+			return fd < 0 ? err_set(err, errno, "accept the agent") : fd;
+		}
+		vm_last_log(standin->job.directory, last, sizeof(last));
+		if (n > 0)
+			return err_msg(err, EIO, "the VM ended while it booted: %s", last);
+		return err_msg(err, ETIMEDOUT, "the guest's agent has not answered within %d s%s%s",
+			       standin->job.boot_timeout_ms / 1000, *last ? ": " : "", last);
+	}
+}
+
+static int setup_guest(struct standin *standin, struct err *err)
+{
+	Cella__Agent__SetupGuestRequest request = CELLA__AGENT__SETUP_GUEST_REQUEST__INIT;
+	struct timespec now;
+	uint8_t seed[64];
+
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+		return err_set(err, errno, "getrandom");
+	clock_gettime(CLOCK_REALTIME, &now);
+	request.realtime_ns = now.tv_sec * 1000000000LL + now.tv_nsec;
+	request.entropy.data = seed;
+	request.entropy.len = sizeof(seed);
+	request.share_tag = (char *)"cella";
+	/* The answer comes before the next call's: the agent serves in order. */
+	return ttrpc_call_wait(standin->agent, standin->loop, AGENT_SERVICE, "SetupGuest", &request.base,
+			       &cella__agent__setup_guest_response__descriptor, NULL, AGENT_TIMEOUT_MS, err);
+}
+
+static int send_request(struct standin *standin, struct err *err)
+{
+	bool exec = *standin->job.exec_id;
+	const ProtobufCMessageDescriptor *descriptor =
+		exec ? &cella__agent__exec_process_request__descriptor : &cella__agent__create_container_request__descriptor;
+	ProtobufCMessage *request =
+		protobuf_c_message_unpack(descriptor, NULL, standin->job.request_len, standin->request);
+	int ret;
+
+	if (!request)
+		return err_msg(err, EPROTO, "the stand-in's job is malformed");
+	ret = ttrpc_call_wait(standin->agent, standin->loop, AGENT_SERVICE, exec ? "ExecProcess" : "CreateContainer", request,
+			      &cella__agent__pid_response__descriptor, NULL, AGENT_TIMEOUT_MS, err);
+	protobuf_c_message_free_unpacked(request, NULL);
+	return ret;
+}
+
+static int connect_agent(struct standin *standin, struct err *err)
+{
+	bool first = !*standin->job.exec_id;
+	int fd = first ? accept_agent(standin, err) : agent_dial(standin->job.vm_dir, PORT_CALLS, err);
+
+	if (fd < 0)
+		return fd;
+	standin->agent = ttrpc_new(standin->loop, fd, &agent_ops, standin, err);
+	if (!standin->agent)
+		return -err->code;
+	if (first) {
+		/* One agent, one connection: nobody else may pose as it. */
+		close(standin->job.ready);
+		if (setup_guest(standin, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+static int wait_for_process(struct standin *standin, struct err *err)
+{
+	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
+
+	request.id = standin->job.id;
+	request.exec_id = standin->job.exec_id;
+	return ttrpc_call(standin->agent, AGENT_SERVICE, "WaitProcess", &request.base, process_ended, standin, err);
+}
+
+static int set_up(struct standin *standin, struct err *err)
+{
+	standin->loop = loop_new(err);
+	if (!standin->loop || open_signals(standin, err) < 0)
+		return -err->code;
+	if (standin->job.terminal && set_up_terminal(err) < 0)
+		return -err->code;
+	if (connect_agent(standin, err) < 0 || send_request(standin, err) < 0)
+		return -err->code;
+	if (connect_streams(standin, err) < 0 || wait_for_process(standin, err) < 0)
+		return -err->code;
+	pass_window_size(standin);
+	return 0;
+}
+
+/* A creator that dies before it commits never told anybody of this container. */
+static void commit_arrived(void *ctx, uint32_t events)
+{
+	struct standin *standin = ctx;
+	char byte;
+
+	(void)events;
+	if (read(standin->job.report, &byte, 1) != 1)
+		_exit(1);
+	standin->committed = true;
+	loop_remove(standin->loop, standin->job.report);
+	close(standin->job.report);
+	standin->job.report = -1;
+}
+
+int standin_main(void)
+{
+	static struct standin standin; /* large; one per process */
+	struct err err;
+
+	if (read_job(&standin) < 0)
+		return 1;
+	unsetenv(VARIABLE);
+	memset(&err, 0, sizeof(err));
+	if (set_up(&standin, &err) < 0) {
+		/* Whether or not the creator still hears it. */
+		(void)!write(standin.job.report, &err, sizeof(err));
+		return 1;
+	}
+	memset(&err, 0, sizeof(err));
+	if (loop_add(standin.loop, standin.job.report, EPOLLIN, commit_arrived, &standin, &err) < 0 ||
+	    io_write_all(standin.job.report, &err, sizeof(err)) < 0)
+		return 1;
+	while (!standin.committed)
+		if (loop_step(standin.loop, -1) < 0)
+			return 1;
+	maybe_finish(&standin);
+	if (loop_run(standin.loop, -1) < 0)
+		return STATUS_VM_DIED;
+	return standin.status;
+}

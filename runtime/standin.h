@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stand-in: the host process that engines see instead of the guest's. Its pid is in the pid file; it holds the
+ * process's standard streams, passes signals and window sizes on, and exits with the guest process's status.
+ *
+ *   caller (conmon, a shim, a shell)
+ *    `- cella create		exits when the stand-in has been committed
+ *        |- stand-in		the caller's child from then on; argv is the container's
+ *        `- cella-vmm		lives as long as the stand-in holds the owner pipe
+ *
+ * The stand-in is this same program executed again: it gets its job through a descriptor that the environment names.
+ */
+#ifndef RUNTIME_STANDIN_H
+#define RUNTIME_STANDIN_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+#include "runtime/state.h"
+
+/* Written as it is to a memfd; the packed first request (CreateContainer or ExecProcess) follows. */
+struct standin_job {
+	int report;	/* socket to the creator: a struct err (code 0: ready), then its commit byte comes */
+	int owner;	/* write end that keeps the VM alive; -1 for exec */
+	int ready;	/* where the agent will connect; -1 for exec */
+	int vmm_pidfd;	/* -1 for exec */
+	bool terminal;
+	bool streams[3]; /* connect this standard stream to the guest's */
+	char vm_dir[PATH_MAX];
+	char directory[PATH_MAX];
+	char id[STATE_ID_MAX + 1];
+	char exec_id[128]; /* empty: the container's first process */
+	char token[33];
+	int boot_timeout_ms;
+	size_t request_len;
+};
+
+/*
+ * Forks the stand-in into the namespaces that config lists (NULL: stays in ours), with stdio[i] as its standard streams,
+ * argv as its name. Its pid, or -errno. The caller is its parent.
+ */
+pid_t standin_spawn(const struct standin_job *job, const void *request, const int stdio[3], char **argv,
+		    const json_t *config, struct err *err) must_check;
+
+/* The creator's side of job.report: waits until the stand-in is ready, or gets its error. */
+int standin_wait_ready(int report, struct err *err) must_check;
+
+/* Lets the stand-in live on without us. */
+int standin_commit(int report, struct err *err) must_check;
+
+/* For main(): whether this process was executed to be a stand-in, and then its life. */
+bool standin_requested(void);
+int standin_main(void);
+
+#endif

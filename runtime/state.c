@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Containers' directories. */
+#include "runtime/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/json.h"
+#include "runtime/runtime.h"
+
+#define STATE_FILE_MAX (1 << 20)
+
+const char *const status_names[] = { "creating", "created", "running", "paused", "stopped" };
+
+int state_check_id(const char *id, struct err *err)
+{
+	size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.");
+
+	if (!*id)
+		return err_msg(err, EINVAL, "container id cannot be empty");
+	if (id[n] || n > STATE_ID_MAX || !strcmp(id, ".") || !strcmp(id, ".."))
+		return err_msg(err, EINVAL, "invalid container id '%.64s' (letters, digits and _+-. are allowed)", id);
+	return 0;
+}
+
+/* "pid (comm) S ppid ...": comm may hold anything, so the fields are counted from the last parenthesis. */
+static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_start)
+{
+	char path[64];
+	auto_free char *text = NULL;
+	unsigned long long start;
+	struct err err;
+	char *after;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	text = io_read_file(AT_FDCWD, path, 8192, NULL, &err);
+	after = text ? strrchr(text, ')') : NULL;
+	if (!after || sscanf(after + 2, "%c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			     ret_state, &start) != 2)
+		return -ESRCH;
+	*ret_start = start;
+	return 0;
+}
+
+int process_identify(pid_t pid, struct process_id *id)
+{
+	char state;
+
+	id->pid = pid;
+	return pid > 0 ? read_stat(pid, &state, &id->start_time) : -ESRCH;
+}
+
+bool process_alive(const struct process_id *id)
+{
+	uint64_t start;
+	char state;
+
+	return id->pid > 0 && read_stat(id->pid, &state, &start) == 0 && start == id->start_time && state != 'Z' && state != 'X';
+}
+
+void process_kill_wait(const struct process_id *id, int timeout_ms)
+{
+	auto_fd pidfd = id->pid > 0 ? (int)syscall(SYS_pidfd_open, id->pid, 0) : -1;
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+
+	/* The descriptor first, then the look: from here on it is this process or none. */
+	if (pidfd < 0 || !process_alive(id))
+		return;
+	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0)
+		while (poll(&pfd, 1, timeout_ms) < 0 && errno == EINTR)
+			;
+}
+
+static int set_directory(struct state *state, const char *root, const char *id, struct err *err)
+{
+	memset(state, 0, sizeof(*state));
+	state->dirfd = -1;
+	if (state_check_id(id, err) < 0)
+		return -err->code;
+	strcpy(state->id, id);
+	if (snprintf(state->directory, sizeof(state->directory), "%s/%s", root, id) >= (int)sizeof(state->directory))
+		return err_set(err, ENAMETOOLONG, "state directory of %s", id);
+	return 0;
+}
+
+int state_create(struct state *state, const char *root, const char *id, struct err *err)
+{
+	if (set_directory(state, root, id, err) < 0 || io_mkdir_parents(AT_FDCWD, root, 0700, err) < 0)
+		return -err->code;
+	if (mkdir(state->directory, 0700) < 0) {
+		if (errno == EEXIST)
+			return err_msg(err, EEXIST, "container with given ID already exists: %s", id);
+		return err_set(err, errno, "mkdir %s", state->directory);
+	}
+	state->dirfd = open(state->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (state->dirfd < 0 || mkdirat(state->dirfd, "vm", 0700) < 0)
+		return err_set(err, errno, "set up %s", state->directory);
+	return 0;
+}
+
+static void read_process(const json_t *document, const char *pid, const char *start, struct process_id *id)
+{
+	id->pid = (pid_t)json_get_integer(document, pid, 0);
+	id->start_time = (uint64_t)json_get_integer(document, start, 0);
+}
+
+static enum status find_status(const struct state *state)
+{
+	if (!state->document)
+		return STATUS_CREATING;
+	if (!process_alive(&state->standin))
+		return STATUS_STOPPED;
+	if (faccessat(state->dirfd, "paused", F_OK, 0) == 0)
+		return STATUS_PAUSED;
+	return faccessat(state->dirfd, "started", F_OK, 0) == 0 ? STATUS_RUNNING : STATUS_CREATED;
+}
+
+int state_open(struct state *state, const char *root, const char *id, struct err *err)
+{
+	auto_free char *text = NULL;
+	struct err read_err;
+	size_t len;
+
+	if (set_directory(state, root, id, err) < 0)
+		return -err->code;
+	state->dirfd = open(state->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (state->dirfd < 0 && errno == ENOENT)
+		return err_msg(err, ENOENT, "container does not exist: %s", id);
+	if (state->dirfd < 0)
+		return err_set(err, errno, "open %s", state->directory);
+	text = io_read_file(state->dirfd, "state.json", STATE_FILE_MAX, &len, &read_err);
+	if (!text && read_err.code != ENOENT) {
+		*err = read_err;
+		return -err->code;
+	}
+	if (text) {
+		state->document = json_parse_object(text, len, "state.json", err);
+		if (!state->document)
+			return -err->code;
+		read_process(state->document, "pid", "pidStartTime", &state->standin);
+		read_process(state->document, "vmmPid", "vmmStartTime", &state->vmm);
+	}
+	state->status = find_status(state);
+	return 0;
+}
+
+void state_close(struct state *state)
+{
+	json_decref(state->document);
+	state->document = NULL;
+	if (state->dirfd >= 0)
+		close(state->dirfd);
+	state->dirfd = -1;
+}
+
+static void format_time(char *out, size_t size)
+{
+	struct timespec now;
+	struct tm tm;
+	char base[40];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(base, sizeof(base), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out, size, "%s.%09ldZ", base, now.tv_nsec);
+}
+
+int state_commit(struct state *state, const char *bundle, const json_t *config, struct err *err)
+{
+	json_t *annotations = json_object_get(config, "annotations");
+	auto_free char *text = NULL;
+	char created[80];
+	int ret;
+
+	format_time(created, sizeof(created));
+	state->document = json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:s, s:O, s:b}", "ociVersion",
+				    RUNTIME_OCI_VERSION, "id", state->id, "bundle", bundle, "created", created, "pid",
+				    (int)state->standin.pid, "pidStartTime", (json_int_t)state->standin.start_time, "vmmPid",
+				    (int)state->vmm.pid, "vmmStartTime", (json_int_t)state->vmm.start_time, "rootfs",
+				    json_get_string(json_object_get(config, "root"), "path", ""), "annotations",
+				    annotations ? annotations : json_null(), "terminal",
+				    json_get_bool(json_object_get(config, "process"), "terminal", false));
+	text = state->document ? json_dumps(state->document, JSON_COMPACT) : NULL;
+	if (!text)
+		return err_set(err, ENOMEM, "state.json");
+	ret = io_replace_file(state->dirfd, "state.json", text, strlen(text), 0600, err);
+	return ret;
+}
+
+json_t *state_to_json(const struct state *state)
+{
+	const json_t *document = state->document;
+	json_t *annotations = json_object_get(document, "annotations");
+	bool alive = state->status != STATUS_STOPPED && state->status != STATUS_CREATING;
+	json_t *out = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "ociVersion", RUNTIME_OCI_VERSION, "id", state->id,
+				"pid", alive ? (int)state->standin.pid : 0, "status", status_names[state->status], "bundle",
+				json_get_string(document, "bundle", ""), "rootfs", json_get_string(document, "rootfs", ""),
+				"created", json_get_string(document, "created", ""), "owner", "");
+
+	if (out && json_is_object(annotations))
+		json_object_set(out, "annotations", annotations);
+	return out;
+}
+
+int state_set_flag(struct state *state, const char *name, bool set, struct err *err)
+{
+	if (set) {
+		auto_fd fd = openat(state->dirfd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		return fd < 0 ? err_set(err, errno, "mark %s as %s", state->id, name) : 0;
+	}
+	if (unlinkat(state->dirfd, name, 0) < 0 && errno != ENOENT)
+		return err_set(err, errno, "mark %s as not %s", state->id, name);
+	return 0;
+}
+
+int state_remove(struct state *state, struct err *err)
+{
+	return io_remove_tree(AT_FDCWD, state->directory, err);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A container's directory below --root, and state.json in it. There is no daemon: what is true is in this directory and
+ * in /proc.
+ *
+ *   <root>/<id>/state.json	written when create succeeds, never changed (atomic)
+ *   <root>/<id>/config.json	our copy: later changes of the bundle's do not count (runtime-spec, Lifecycle 2)
+ *   <root>/<id>/started, paused	flags: empty files
+ *   <root>/<id>/vmm.log	what the VMM said
+ *   <root>/<id>/vm/		the VMM's root directory: its sockets
+ */
+#ifndef RUNTIME_STATE_H
+#define RUNTIME_STATE_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+
+#define STATE_ID_MAX 1024
+
+enum status { STATUS_CREATING, STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_STOPPED };
+extern const char *const status_names[];
+
+/* A process that is still the same one: the start time tells a reused pid. */
+struct process_id {
+	pid_t pid;
+	uint64_t start_time; /* /proc/PID/stat, field 22 */
+};
+
+struct state {
+	char id[STATE_ID_MAX + 1];
+	char directory[PATH_MAX]; /* <root>/<id> */
+	int dirfd;		  /* of it, owned */
+	enum status status;
+	struct process_id standin, vmm;
+	json_t *document; /* state.json, owned; NULL while it is being created */
+};
+
+/* 0 if id may name a directory: [A-Za-z0-9_+.-]+, not "." or "..". */
+int state_check_id(const char *id, struct err *err) must_check;
+
+/* Makes the directory. "container with given ID already exists" when there is one. */
+int state_create(struct state *state, const char *root, const char *id, struct err *err) must_check;
+
+/* Opens an existing container and finds out its status. "container does not exist" with ENOENT. */
+int state_open(struct state *state, const char *root, const char *id, struct err *err) must_check;
+void state_close(struct state *state);
+
+/* Writes state.json: the commit of a create. bundle is absolute. */
+int state_commit(struct state *state, const char *bundle, const json_t *config, struct err *err) must_check;
+
+/* The state as the runtime-spec has it (new). */
+json_t *state_to_json(const struct state *state);
+
+int state_set_flag(struct state *state, const char *name, bool set, struct err *err) must_check;
+
+/* Removes the directory. */
+int state_remove(struct state *state, struct err *err) must_check;
+
+/* pid and start time of a process; -ESRCH if it does not exist. */
+int process_identify(pid_t pid, struct process_id *id) must_check;
+
+/* Whether it runs (a zombie does not). */
+bool process_alive(const struct process_id *id);
+
+/* SIGKILL, and waits at most timeout_ms until it is gone. */
+void process_kill_wait(const struct process_id *id, int timeout_ms);
+
+#endif

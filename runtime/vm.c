@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting a VMM: sizes, arguments, namespaces, identity maps. */
+#include "runtime/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/ports.h"
+#include "lib/cleanup.h"
+#include "lib/fdpass.h"
+#include "lib/io.h"
+#include "lib/json.h"
+#include "runtime/guest_image.h"
+
+#define ARGS_MAX 200
+#define GUEST_FDS 524288
+
+/*
+ * No console driver before there is something to say; panics come out of port 0x3f8. No legacy probing, no waiting.
+ */
+#define CMDLINE                                                                                                       \
+	"quiet panic=-1 reboot=t earlyprintk=ttyS0,115200,keep tsc=reliable no_timer_check random.trust_cpu=on "     \
+	"cgroup_no_v1=all rcupdate.rcu_expedited=1 "
+
+struct args {
+	char *list[ARGS_MAX + 1];
+	size_t n;
+};
+
+static void __attribute__((format(printf, 2, 3))) add(struct args *args, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (args->n < ARGS_MAX && vasprintf(&args->list[args->n], fmt, ap) >= 0)
+		args->n++;
+	va_end(ap);
+}
+
+/* A descriptor that the VMM inherits: without close-on-exec, in this child only. */
+static void pass_fd(int fd)
+{
+	if (fcntl(fd, F_SETFD, 0) < 0)
+		_exit(1);
+}
+
+static unsigned int choose_memory(const struct settings *settings, const json_t *resources)
+{
+	int64_t limit = json_get_integer(json_object_get(resources, "memory"), "limit", 0);
+	int64_t mib = limit > 0 ? (limit >> 20) + settings->overhead_mib : settings->memory_mib;
+
+	if (mib < 96)
+		mib = 96; /* kernel, agent and a little air */
+	return (unsigned int)((mib + 1) & ~1LL);
+}
+
+static unsigned int choose_vcpus(const struct settings *settings, const json_t *resources)
+{
+	const json_t *cpu = json_object_get(resources, "cpu");
+	int64_t quota = json_get_integer(cpu, "quota", 0), period = json_get_integer(cpu, "period", 100000);
+	int64_t n = quota > 0 && period > 0 ? (quota + period - 1) / period : settings->vcpus;
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n > online)
+		n = online;
+	return (unsigned int)(n < 1 ? 1 : n > 32 ? 32 : n);
+}
+
+static void build_args(struct args *args, const struct vm_start *start, const struct guest_image *image, int kvm, int owner)
+{
+	const json_t *resources = json_object_get(json_object_get(start->config, "linux"), "resources");
+
+	add(args, "%s/cella-vmm", start->settings->libexec_dir);
+	add(args, "--kernel-fd=%d", image->kernel);
+	add(args, "--initrd-fd=%d", image->initrd);
+	add(args, "--kvm-fd=%d", kvm);
+	add(args, "--owner-fd=%d", owner);
+	add(args, "--cmdline=%s%s", CMDLINE, start->settings->kernel_parameters);
+	add(args, "--memory=%u", choose_memory(start->settings, resources));
+	add(args, "--vcpus=%u", choose_vcpus(start->settings, resources));
+	add(args, "--root=%s/vm", start->state->directory);
+	add(args, "--control=control");
+	add(args, "--vsock=vsock");
+	add(args, "--fs=cella");
+	add(args, "--balloon");
+	for (size_t i = 0; i < start->shares->n; i++)
+		add(args, "--share=%s=%d", start->shares->shares[i].name, start->shares->shares[i].fd);
+	args->list[args->n] = NULL;
+}
+
+/* The child: waits for its id maps, then becomes the VMM. */
+static _Noreturn void become_vmm(const struct args *args, const struct vm_start *start, const struct guest_image *image,
+				 int kvm, int owner, int log, int sync)
+{
+	const int fds[] = { image->kernel, image->initrd, kvm, owner };
+	struct rlimit files = { GUEST_FDS, GUEST_FDS };
+	sigset_t none;
+	char byte;
+
+	if (io_read_all(sync, &byte, 1) < 0)
+		_exit(1);
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Best effort: with fewer, a guest that holds many files open gets ENFILE earlier. */
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (dup2(log, 1) < 0 || dup2(log, 2) < 0)
+		_exit(1);
+	close(0);
+	if (open("/dev/null", O_RDONLY) != 0)
+		_exit(1);
+	/* What the caller left open (docker's and shells' descriptors) goes no further. */
+	syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		pass_fd(fds[i]);
+	for (size_t i = 0; i < start->shares->n; i++)
+		pass_fd(start->shares->shares[i].fd);
+	execve(args->list[0], args->list, (char *[]){ NULL });
+	dprintf(2, "cella-vmm: run %s: %s\n", args->list[0], strerror(errno));
+	_exit(1);
+}
+
+/*
+ * Every id that we have, mapped to itself: files keep their owners, while capabilities hold for nothing but files.
+ * user_namespaces(7): a map may name only what is mapped here.
+ */
+static int write_identity_map(pid_t pid, const char *file, struct err *err)
+{
+	char path[64], map[4096];
+	size_t used = 0;
+	char *line, *rest;
+	auto_free char *own = NULL;
+
+	snprintf(path, sizeof(path), "/proc/self/%s", file);
+	own = io_read_file(AT_FDCWD, path, 65536, NULL, err);
+	if (!own)
+		return -err->code;
+	rest = own;
+	while ((line = strsep(&rest, "\n")) && used < sizeof(map) - 64) {
+		unsigned long inside, outside, count;
+
+		if (sscanf(line, "%lu %lu %lu", &inside, &outside, &count) == 3)
+			used += (size_t)snprintf(map + used, sizeof(map) - used, "%lu %lu %lu\n", inside, inside, count);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	return io_write_file(AT_FDCWD, path, map, err);
+}
+
+static pid_t clone_vmm(void)
+{
+	return (pid_t)syscall(SYS_clone,
+			      CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | SIGCHLD,
+			      NULL, NULL, NULL, 0);
+}
+
+static int open_kvm(struct err *err)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	return err_set(err, errno, "open /dev/kvm (cella needs hardware virtualization: see cella check)");
+}
+
+static int listen_ready(const struct vm_start *start, struct err *err)
+{
+	char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/vm/vsock_%d", start->state->directory, PORT_READY);
+	return fdpass_listen(path, 4, err);
+}
+
+int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *err)
+{
+	struct guest_image image = { -1, -1 };
+	struct args args = { .n = 0 };
+	auto_fd kvm = open_kvm(err), log = -1, kernel = -1, initrd = -1, sync_read = -1, sync_write = -1, owner_read = -1;
+	int pipe_fds[2], ret;
+
+	*vm = (struct vm_process){ .pid = 0, .owner = -1, .ready = -1 };
+	if (kvm < 0)
+		return -err->code;
+	ret = guest_image_open(&image, start->settings, start->root, err);
+	kernel = image.kernel;
+	initrd = image.initrd;
+	if (ret < 0)
+		return ret;
+	log = openat(start->state->dirfd, "vmm.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (log < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return err_set(err, errno, "set up the VMM's log");
+	sync_read = pipe_fds[0];
+	sync_write = pipe_fds[1];
+	vm->ready = listen_ready(start, err);
+	if (vm->ready < 0)
+		return -err->code;
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return err_set(err, errno, "create a pipe");
+	owner_read = pipe_fds[0];
+	vm->owner = pipe_fds[1];
+	build_args(&args, start, &image, kvm, owner_read);
+	vm->pid = clone_vmm();
+	if (vm->pid == 0) {
+		/* Our end of the pipes must not keep the VMM alive, nor its own sync pipe open. */
+		close(vm->owner);
+		close(sync_write);
+		become_vmm(&args, start, &image, kvm, owner_read, log, sync_read);
+	}
+	while (args.n > 0)
+		free(args.list[--args.n]);
+	if (vm->pid < 0)
+		return err_set(err, errno, "create the VMM's namespaces");
+	if (write_identity_map(vm->pid, "uid_map", err) < 0 || write_identity_map(vm->pid, "gid_map", err) < 0 ||
+	    io_write_all(sync_write, "", 1) < 0)
+		return err_wrap(err, "start the VMM");
+	return 0;
+}
+
+void vm_last_log(const char *directory, char *out, size_t size)
+{
+	char path[PATH_MAX + 16];
+	auto_free char *text = NULL;
+	struct err err;
+	size_t len;
+
+	*out = '\0';
+	snprintf(path, sizeof(path), "%s/vmm.log", directory);
+	text = io_read_file(AT_FDCWD, path, 1 << 20, &len, &err);
+	if (!text)
+		return;
+	while (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	snprintf(out, size, "%s", len < size ? text : text + len - size + 1);
+	for (char *c = out; *c; c++)
+		if (*c == '\n')
+			*c = ';';
+}
