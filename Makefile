@@ -29,6 +29,7 @@ CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu11 -D_GNU_SOURCE -DCELLA_VERSION='"$(VERSION)"' -DCELLA_LIBDIR='"$(prefix)/lib/cella"' $(WARNINGS) $(SAN_FLAGS) \
 	-fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
 override CPPFLAGS += -I. -I$(B) -Ivmm/arch/$(ARCH)
+TEST_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) -pie
 override LDFLAGS += $(LINK) $(if $(SAN),-fsanitize=$(SAN) -pie) -Wl,-z,relro,-z,now,--gc-sections
 
 sources = $(foreach d,$(1),$(wildcard $(d)/*.c))
@@ -54,7 +55,7 @@ all: $(PROGRAMS)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-unit check-integration fuzz bench lint fmt fmt-check install clean guest kernel initramfs deps
+.PHONY: all unit demo check check-unit check-integration fuzz bench lint fmt fmt-check install clean guest kernel initramfs deps
 
 $(B)/cella-vmm: $(B)/vmm/main.o $(VMM) $(B)/lib.a
 	$(call say,LD,$@)
@@ -107,6 +108,48 @@ $(B)/seccomp-compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
 $(B)/vmm/sandbox.o: $(B)/seccomp_filters.h
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# Unit tests: one program per file, linked with the objects of the program that it looks into, main.o left out.
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*/*_test.c))
+
+$(B)/tests/unit/lib/%: $(B)/tests/unit/lib/%.o $(B)/lib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(TEST_LDFLAGS) -o $@ $^ -lcmocka -lprotobuf-c -ljansson
+$(B)/tests/unit/vmm/%: $(B)/tests/unit/vmm/%.o $(VMM) $(B)/lib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(TEST_LDFLAGS) -o $@ $^ -lcmocka -lprotobuf-c $(VMM_LIBS)
+$(B)/tests/unit/runtime/%: $(B)/tests/unit/runtime/%.o $(RUNTIME) $(B)/lib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(TEST_LDFLAGS) -o $@ $^ -lcmocka $(RUNTIME_LIBS)
+
+$(call objects,$(wildcard tests/unit/*/*_test.c)): | $(PROTO_C)
+
+unit: $(UNIT)
+
+check-unit: $(UNIT)
+	$(Q)tests/run unit $(UNIT)
+
+check-integration: all guest
+	$(Q)tests/run integration $(B)
+
+check: deps
+	$(Q)tests/run all $(B)
+
+lint:
+	$(Q)tests/lint
+
+deps:
+	$(Q)tests/install-deps
+
+demo: deps
+	$(Q)tests/demo $(B)
+
+bench: deps all guest
+	$(Q)tests/bench/bench $(B)
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(Q)tests/fuzz/run $(FUZZ_SECONDS)
 
 # The guest image: kernel, initramfs, signed manifest.
 guest: $(B)/guest/manifest.json

@@ -126,11 +126,21 @@ static int explain(int fs, int errnum, const char *what, const char *detail, str
 	return err_set(err, errnum, "%s %s (%s)", what, detail, message + 2);
 }
 
+/* sysfs shows the network namespace's owner only; in a user namespace of its own a container gets the guest's, bound. */
+static int bind_sysfs(struct err *err)
+{
+	int fd = open_tree(AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	return fd < 0 ? err_set(err, errno, "bind the guest's /sys") : fd;
+}
+
 static int create_filesystem(const struct plan *plan, struct err *err)
 {
 	auto_fd fs = fsopen(plan->type, FSOPEN_CLOEXEC);
 	int fd;
 
+	if (fs < 0 && errno == EPERM && !strcmp(plan->type, "sysfs"))
+		return bind_sysfs(err);
 	if (fs < 0)
 		return err_set(err, errno, "file system type '%s'", plan->type);
 	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", plan->source, 0) < 0)

@@ -6,6 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/log.h"
+
+int runtime_fail(const struct err *err, int status)
+{
+	log_error("%s", err->msg);
+	return status;
+}
+
 int command_parse(const struct command *command, void *target, int argc, char **argv, struct err *err)
 {
 	int first;

@@ -83,12 +83,6 @@ static int set_up_log(const struct runtime *runtime, struct err *err)
 	return log_init("cella", runtime->log_path, format, runtime->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, err);
 }
 
-int runtime_fail(const struct err *err, int status)
-{
-	log_error("%s", err->msg);
-	return status;
-}
-
 static int run_command(struct runtime *runtime, int argc, char **argv)
 {
 	struct err err;

@@ -91,6 +91,7 @@ static struct fuse_session *session_new(struct passthrough *fs, struct err *err)
 	struct fuse_session *session = fuse_session_new(&args, &passthrough_ops, sizeof(passthrough_ops), fs);
 	int fd;
 
+	fuse_opt_free_args(&args); /* the parser has made a copy */
 	if (!session) {
 		err_set(err, ENOMEM, "create a FUSE session");
 		return NULL;

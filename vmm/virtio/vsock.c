@@ -453,6 +453,18 @@ static void socket_input(struct connection *conn)
 		virtqueue_unpop(&vsock->device.queues[QUEUE_RX], &chain);
 }
 
+/* The other side is gone. Bytes of it may be left to read, for which the guest has no buffer or gives no credit yet. */
+static void hung_up(struct connection *conn)
+{
+	if (!conn->waits) {
+		socket_closed(conn, true);
+		return;
+	}
+	loop_remove(conn->vsock->loop, conn->fd);
+	conn->unwatched = true;
+	conn->watched = 0;
+}
+
 static void socket_ready(void *ctx, uint32_t events)
 {
 	struct connection *conn = ctx;
@@ -473,14 +485,8 @@ static void socket_ready(void *ctx, uint32_t events)
 			socket_closed(conn, true);
 		if (conn->fd >= 0 && events & EPOLLIN && conn->watched & EPOLLIN)
 			socket_input(conn);
-		else if (conn->fd >= 0 && events & (EPOLLHUP | EPOLLERR) && !(events & EPOLLIN))
-			socket_closed(conn, true);
-		else if (conn->fd >= 0 && events & (EPOLLHUP | EPOLLERR) && !(conn->watched & EPOLLIN) && !conn->waits)
-			socket_closed(conn, true);
-		else if (conn->fd >= 0 && events & EPOLLHUP && conn->waits) {
-			loop_remove(vsock->loop, conn->fd);
-			conn->unwatched = true;
-		}
+		else if (conn->fd >= 0 && events & (EPOLLHUP | EPOLLERR))
+			hung_up(conn);
 		if (conn->fd >= 0) {
 			offer_credit(conn);
 			update_watch(conn);
