@@ -246,6 +246,23 @@ int io_set_nonblocking(int fd)
 	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+int io_reopen_nonblocking(int fd, int flags)
+{
+	char path[32];
+	int own;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (own >= 0)
+		return own;
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (own >= 0 && io_set_nonblocking(own) < 0) {
+		close(own);
+		return -EBADF;
+	}
+	return own < 0 ? -errno : own;
+}
+
 int io_fill_standard_fds(void)
 {
 	for (;;) {

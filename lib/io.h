@@ -41,6 +41,13 @@ int io_wait_readable(int fd, int64_t deadline_ms) must_check;
 /* O_NONBLOCK on the open file description (whoever shares it sees that, too). 0 or -errno. */
 int io_set_nonblocking(int fd) must_check;
 
+/*
+ * A non-blocking open file description of our own for what fd refers to: O_NONBLOCK on an inherited one would be seen by
+ * everybody who shares it. flags: O_RDONLY or O_WRONLY. Sockets cannot be reopened: those are set non-blocking as they
+ * are. A close-on-exec descriptor or -errno.
+ */
+int io_reopen_nonblocking(int fd, int flags) must_check;
+
 /* Opens /dev/null on each of 0, 1, 2 that is closed, so that no later open lands there. */
 int io_fill_standard_fds(void) must_check;
 

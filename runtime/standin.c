@@ -91,23 +91,6 @@ static void input_done(void *ctx)
 	((struct standin *)ctx)->input = NULL;
 }
 
-/* Our own open file description: O_NONBLOCK on the inherited one would be seen by everybody who shares it. */
-static int reopen(int fd, int flags)
-{
-	char path[32];
-	int own;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	own = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if (own < 0) {
-		/* Sockets cannot be reopened. */
-		own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-		if (own >= 0 && io_set_nonblocking(own) < 0)
-			log_debug("descriptor %d stays blocking", fd);
-	}
-	return own;
-}
-
 static int dial(struct standin *standin, unsigned int stream, struct err *err)
 {
 	int fd = agent_dial_stream(standin->job.vm_dir, standin->job.token, stream, err);
@@ -125,9 +108,9 @@ static int connect_terminal(struct standin *standin, struct err *err)
 
 	if (fd < 0)
 		return fd;
-	standin->outputs[0] = copier_new(standin->loop, fcntl(fd, F_DUPFD_CLOEXEC, 0), reopen(0, O_WRONLY), output_done,
+	standin->outputs[0] = copier_new(standin->loop, fcntl(fd, F_DUPFD_CLOEXEC, 0), io_reopen_nonblocking(0, O_WRONLY), output_done,
 					 standin, err);
-	standin->input = copier_new(standin->loop, reopen(0, O_RDONLY), fd, input_done, standin, err);
+	standin->input = copier_new(standin->loop, io_reopen_nonblocking(0, O_RDONLY), fd, input_done, standin, err);
 	return standin->outputs[0] && standin->input ? 0 : -err->code;
 }
 
@@ -144,9 +127,9 @@ static int connect_streams(struct standin *standin, struct err *err)
 		if (fd < 0)
 			return fd;
 		if (i == 0)
-			standin->input = copier_new(standin->loop, reopen(0, O_RDONLY), fd, input_done, standin, err);
+			standin->input = copier_new(standin->loop, io_reopen_nonblocking(0, O_RDONLY), fd, input_done, standin, err);
 		else
-			standin->outputs[i - 1] = copier_new(standin->loop, fd, reopen((int)i, O_WRONLY),
+			standin->outputs[i - 1] = copier_new(standin->loop, fd, io_reopen_nonblocking((int)i, O_WRONLY),
 							     i == 1 ? output_done : error_done, standin, err);
 		if (i == 0 ? !standin->input : !standin->outputs[i - 1])
 			return -err->code;

@@ -134,25 +134,14 @@ static int open_signals(struct proxy *proxy, struct err *err)
 	return loop_add(proxy->loop, proxy->signals, EPOLLIN, signals_ready, proxy, err);
 }
 
-/* O_NONBLOCK on the master is ours alone; on standard input and output it is not: they are reopened. */
-static int reopen_standard(int fd, int flags)
-{
-	char path[32];
-	int own;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	own = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
-
 static int start_copiers(struct proxy *proxy, struct err *err)
 {
 	int from = fcntl(proxy->master, F_DUPFD_CLOEXEC, 3), to = fcntl(proxy->master, F_DUPFD_CLOEXEC, 3);
 
 	if (from < 0 || to < 0 || io_set_nonblocking(from) < 0)
 		return err_set(err, errno, "connect the terminal");
-	proxy->output = copier_new(proxy->loop, from, reopen_standard(1, O_WRONLY), output_done, proxy, err);
-	proxy->input = copier_new(proxy->loop, reopen_standard(0, O_RDONLY), to, input_done, proxy, err);
+	proxy->output = copier_new(proxy->loop, from, io_reopen_nonblocking(1, O_WRONLY), output_done, proxy, err);
+	proxy->input = copier_new(proxy->loop, io_reopen_nonblocking(0, O_RDONLY), to, input_done, proxy, err);
 	return proxy->output && proxy->input ? 0 : -err->code;
 }
 
