@@ -2,8 +2,8 @@
 # make demo       runs a Debian root file system in a microVM (installs what is missing first)
 # make check      all tests; check-unit: those that need neither root nor KVM
 # make fuzz       builds and runs the fuzz targets, FUZZ_SECONDS=60 each
-# make bench      measures against crun, runc, runsc and QEMU microvm, in the emulated host
-# make lint fmt fmt-check install clean
+# make bench      measures against crun, runc and runsc, in the emulated host
+# make lint install clean
 #
 # B=build V=1 WERROR=1 SAN=address,undefined ARCH=x86_64 CC=gcc prefix=/usr/local DESTDIR=
 
@@ -55,7 +55,7 @@ all: $(PROGRAMS)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all unit demo check check-unit check-integration fuzz bench lint fmt fmt-check install clean guest kernel initramfs deps
+.PHONY: all unit demo check check-unit check-integration fuzz bench lint install clean guest deps
 
 $(B)/cella-vmm: $(B)/vmm/main.o $(VMM) $(B)/lib.a
 	$(call say,LD,$@)

@@ -214,6 +214,18 @@ int io_mkdir_parents(int dirfd, const char *path, mode_t mode, struct err *err)
 	return 0;
 }
 
+void io_timestamp(char out[IO_TIMESTAMP_MAX])
+{
+	struct timespec now;
+	struct tm tm;
+	char base[40];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(base, sizeof(base), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out, IO_TIMESTAMP_MAX, "%s.%09ldZ", base, now.tv_nsec);
+}
+
 int64_t io_now_ms(void)
 {
 	struct timespec now;

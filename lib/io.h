@@ -32,6 +32,10 @@ int io_remove_tree(int dirfd, const char *path, struct err *err) must_check;
 /* mkdir -p below dirfd; existing directories are fine. */
 int io_mkdir_parents(int dirfd, const char *path, mode_t mode, struct err *err) must_check;
 
+/* CLOCK_REALTIME as RFC 3339 with nanoseconds, UTC; at most IO_TIMESTAMP_MAX bytes with the NUL. */
+#define IO_TIMESTAMP_MAX 80
+void io_timestamp(char out[IO_TIMESTAMP_MAX]);
+
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t io_now_ms(void);
 

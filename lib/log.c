@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/io.h"
+
 #define LINE_MAX_BYTES 4096
 #define LIMIT_LINES 10
 #define LIMIT_WINDOW_NS (5 * 1000000000LL)
@@ -67,38 +69,26 @@ static size_t escape_json(char *out, size_t size, const char *text)
 	return used;
 }
 
-static void timestamp(char *out, size_t size)
-{
-	struct timespec now;
-	struct tm tm;
-	char base[40];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(base, sizeof(base), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, size, "%s.%09ldZ", base, now.tv_nsec);
-}
-
 static void emit(enum log_level level, const char *fmt, va_list ap)
 {
 	char msg[LINE_MAX_BYTES / 2];
 	char escaped[LINE_MAX_BYTES];
 	char line[LINE_MAX_BYTES + 256];
-	char when[80];
+	char when[IO_TIMESTAMP_MAX];
 	int n;
 
 	if (level > log_state.level)
 		return;
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	if (log_state.format == LOG_FORMAT_JSON) {
-		timestamp(when, sizeof(when));
+		io_timestamp(when);
 		escape_json(escaped, sizeof(escaped), msg);
 		n = snprintf(line, sizeof(line), "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n",
 			     level_names[level], escaped, when);
 	} else if (log_state.fd == STDERR_FILENO) {
 		n = snprintf(line, sizeof(line), "%s: %s\n", log_state.program, msg);
 	} else {
-		timestamp(when, sizeof(when));
+		io_timestamp(when);
 		escape_json(escaped, sizeof(escaped), msg);
 		n = snprintf(line, sizeof(line), "time=\"%s\" level=%s program=%s[%d] msg=\"%s\"\n", when,
 			     level_names[level], log_state.program, (int)getpid(), escaped);

@@ -45,7 +45,7 @@ static int parse_signal(const char *text, struct err *err)
 	return err_msg(err, EINVAL, "unknown signal '%s'", text);
 }
 
-/* Kills by the agent; for SIGKILL of a guest that does not answer, by taking its VM away. */
+/* By the agent. A guest that does not answer is an error in bounded time; `delete --force` takes its VM away. */
 static int kill_container(struct state *state, int sig, bool all, struct err *err)
 {
 	Cella__Agent__SignalProcessRequest request = CELLA__AGENT__SIGNAL_PROCESS_REQUEST__INIT;

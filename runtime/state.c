@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -164,26 +163,14 @@ void state_close(struct state *state)
 	state->dirfd = -1;
 }
 
-static void format_time(char *out, size_t size)
-{
-	struct timespec now;
-	struct tm tm;
-	char base[40];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(base, sizeof(base), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, size, "%s.%09ldZ", base, now.tv_nsec);
-}
-
 int state_commit(struct state *state, const char *bundle, const json_t *config, struct err *err)
 {
 	json_t *annotations = json_object_get(config, "annotations");
 	auto_free char *text = NULL;
-	char created[80];
+	char created[IO_TIMESTAMP_MAX];
 	int ret;
 
-	format_time(created, sizeof(created));
+	io_timestamp(created);
 	state->document = json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:s, s:O, s:b}", "ociVersion",
 				    RUNTIME_OCI_VERSION, "id", state->id, "bundle", bundle, "created", created, "pid",
 				    (int)state->standin.pid, "pidStartTime", (json_int_t)state->standin.start_time, "vmmPid",

@@ -3,19 +3,15 @@
 #include "vmm/serial.h"
 
 #include <string.h>
-#include <unistd.h>
 
-#define COPY_LIMIT (1 << 20)
 #define REG_TRANSMIT 0
 #define REG_LINE_STATUS 5
 #define LINE_STATUS_IDLE 0x60 /* transmitter empty: always ready for the next byte */
 
-void serial_init(struct serial *serial, int copy_fd)
+void serial_init(struct serial *serial)
 {
 	memset(serial, 0, sizeof(*serial));
 	pthread_mutex_init(&serial->lock, NULL);
-	serial->copy_fd = copy_fd;
-	serial->copy_left = COPY_LIMIT;
 }
 
 void serial_record(struct serial *serial, const void *data, size_t len)
@@ -25,12 +21,6 @@ void serial_record(struct serial *serial, const void *data, size_t len)
 	pthread_mutex_lock(&serial->lock);
 	for (size_t i = 0; i < len; i++)
 		serial->kept[serial->written++ % SERIAL_KEEP] = bytes[i];
-	if (serial->copy_fd >= 0 && len <= serial->copy_left) {
-		serial->copy_left -= len;
-		/* A copy that cannot be written is given up: it must not stop the guest. */
-		if (write(serial->copy_fd, data, len) < 0)
-			serial->copy_fd = -1;
-	}
 	pthread_mutex_unlock(&serial->lock);
 }
 

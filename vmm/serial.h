@@ -20,11 +20,9 @@ struct serial {
 	pthread_mutex_t lock;
 	uint8_t kept[SERIAL_KEEP];
 	uint64_t written; /* bytes ever; the newest is kept[(written - 1) % SERIAL_KEEP] */
-	int copy_fd;	  /* also written there when >= 0 (--console-log); borrowed */
-	uint64_t copy_left; /* bytes that copy_fd still takes: a guest cannot fill a disk */
 };
 
-void serial_init(struct serial *serial, int copy_fd);
+void serial_init(struct serial *serial);
 
 /* bus_handler for the ports. */
 void serial_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write);

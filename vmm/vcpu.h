@@ -18,7 +18,6 @@ enum vm_end {
 	VM_END_GUEST_RESET = 20, /* reboot or triple fault: a guest kernel that is well does neither */
 	VM_END_GUEST_PANIC = 21, /* a reset, and the console says why */
 	VM_END_KVM = 22,	/* KVM could not go on */
-	VM_END_SECCOMP = 31,	/* a thread made a system call that it has no use for (128 + SIGSYS would be 159) */
 };
 
 struct vcpu_shared {

@@ -332,7 +332,7 @@ struct vm *vm_create(const struct config *config, struct err *err)
 	vm->kvm.dev = vm->kvm.vm = -1;
 	vm->control_fd = vm->vsock_fd = vm->console_fd = vm->proc_self_fd = vm->ended_fd = -1;
 	pthread_mutex_init(&vm->end_lock, NULL);
-	serial_init(&vm->serial, -1);
+	serial_init(&vm->serial);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		if (steps[i](vm, err) < 0) {
 			vm_free(vm);

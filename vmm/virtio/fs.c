@@ -65,6 +65,7 @@ static int take(struct fs *fs, unsigned int queue, struct virtqueue_chain *chain
 	struct virtqueue *vq = &fs->device.queues[queue];
 	int ret;
 
+	*ret_more = false;
 	pthread_mutex_lock(&fs->device.lock);
 	if (!fs->device.active) {
 		pthread_mutex_unlock(&fs->device.lock);
