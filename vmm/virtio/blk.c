@@ -78,12 +78,14 @@ static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
 /* Queues a read or write of the chain's data. */
 static void submit_transfer(struct blk *blk, struct virtqueue_chain *chain, uint8_t *status, uint64_t sector, bool is_read)
 {
-	struct slot *slot = free_slot(blk);
-	struct io_uring_sqe *sqe = slot ? io_uring_get_sqe(&blk->ring) : NULL;
 	uint64_t bytes = is_read ? chain->writable_bytes - 1 : chain->readable_bytes - sizeof(struct virtio_blk_outhdr);
+	bool allowed = in_range(blk, sector, bytes) && (is_read || !blk->read_only);
+	struct slot *slot = allowed ? free_slot(blk) : NULL;
+	/* Last: an entry that was taken is submitted, whatever is in it. */
+	struct io_uring_sqe *sqe = slot ? io_uring_get_sqe(&blk->ring) : NULL;
 	unsigned int n;
 
-	if (!sqe || !in_range(blk, sector, bytes) || (!is_read && blk->read_only)) {
+	if (!sqe) {
 		finish(blk, chain->head, status, VIRTIO_BLK_S_IOERR, 0);
 		return;
 	}

@@ -85,7 +85,9 @@ static void receive(struct console *console)
 	if (ret <= 0) {
 		/* Nowhere to put it: stop listening to the client until the guest gives a buffer. */
 		loop_modify(console->loop, console->client, 0);
-		virtqueue_enable_notify(vq);
+		/* Buffers that came in between: no kick will tell of them. */
+		if (virtqueue_enable_notify(vq))
+			loop_modify(console->loop, console->client, EPOLLIN);
 		return;
 	}
 	n = recv(console->client, chunk, chain.writable_bytes < CHUNK ? (size_t)chain.writable_bytes : CHUNK, MSG_DONTWAIT);

@@ -82,7 +82,8 @@ static int take(struct fs *fs, unsigned int queue, struct virtqueue_chain *chain
 		virtio_device_needs_reset(&fs->device, "malformed request chain");
 	if (ret > 0)
 		fs->device.in_flight++;
-	*ret_more = ret > 0 && virtqueue_available(vq);
+	/* This request may take long: the guest has to notify the next leader of whatever comes meanwhile. */
+	*ret_more = ret > 0 && virtqueue_enable_notify(vq);
 	pthread_mutex_unlock(&fs->device.lock);
 	return ret;
 }

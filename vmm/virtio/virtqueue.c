@@ -124,11 +124,6 @@ static uint16_t read_avail_idx(const struct virtqueue *vq)
 	return __atomic_load_n((const uint16_t *)&vq->avail_ring[AVAIL_IDX], __ATOMIC_ACQUIRE);
 }
 
-bool virtqueue_available(struct virtqueue *vq)
-{
-	return vq->enabled && !vq->broken && read_avail_idx(vq) != vq->next_avail;
-}
-
 int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
 	uint16_t idx, head;

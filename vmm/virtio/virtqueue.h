@@ -64,9 +64,6 @@ void virtqueue_reset(struct virtqueue *vq);
 /* 1 and a chain, 0 when there is none, -EBADMSG when the guest broke the rules (now the queue is broken). */
 int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain) must_check;
 
-/* Whether virtqueue_pop would return a chain or an error. */
-bool virtqueue_available(struct virtqueue *vq);
-
 /* Returns a chain with the number of bytes written into it; clamped by the caller to writable_bytes. */
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written);
 

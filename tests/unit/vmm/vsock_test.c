@@ -8,43 +8,18 @@
 #include "lib/fdpass.h"
 #include "lib/io.h"
 #include "tests/unit/test.h"
-#include "tests/unit/vmm/guest.h"
+#include "tests/unit/vmm/driver.h"
 
-/* Queues of the device at fixed places: receive, transmit, event; 8 descriptors each. */
-#define QUEUE(i) (0x1000ULL + (i) * 0x3000ULL)
+enum { RX, TX };
+
 #define RX_BUFFERS 0x100000ULL
 #define TX_BUFFER 0x200000ULL
 #define CID 7
 
-static struct memory *mem;
-static struct loop *loop;
-static struct virtio_device *device;
+static struct driver driver;
 static char directory[64], path[96];
 static int listener;
 static uint32_t guest_buffer = 65536; /* the credit that the guest gives */
-
-static uint16_t *avail(int queue)
-{
-	return memory_at(mem, QUEUE(queue) + 0x1000, 64);
-}
-
-static void offer(int queue, unsigned int i, uint64_t addr, uint32_t len, uint16_t flags)
-{
-	struct vring_desc desc = { .addr = addr, .len = len, .flags = flags };
-
-	memcpy((uint8_t *)memory_at(mem, QUEUE(queue), 4096) + i * 16, &desc, 16);
-	avail(queue)[2 + avail(queue)[1] % 8] = (uint16_t)i;
-	avail(queue)[1]++;
-}
-
-static void kick(int queue)
-{
-	pthread_mutex_lock(&device->lock);
-	device->ops->kick(device, (unsigned int)queue);
-	pthread_mutex_unlock(&device->lock);
-	while (loop_step(loop, 0) > 0)
-		;
-}
 
 static int set_up(void **state)
 {
@@ -54,21 +29,16 @@ static int set_up(void **state)
 	strcpy(directory, "/tmp/cella-vsock-test.XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/vsock", directory);
-	mem = memory_new(GUEST_MEMORY, &err);
-	loop = loop_new(&err);
+	driver_init(&driver);
 	listener = fdpass_listen(path, 8, &err);
-	device = vsock_new(mem, loop, CID, listener, path, &err);
-	assert_non_null(device);
-	for (int i = 0; i < 3; i++) {
-		device->queues[i].size = 8;
-		device->queues[i].desc = QUEUE(i);
-		device->queues[i].avail = QUEUE(i) + 0x1000;
-		device->queues[i].used = QUEUE(i) + 0x2000;
-		assert_int_equal(virtqueue_enable(&device->queues[i]), 0);
+	driver.device = vsock_new(driver.mem, driver.loop, CID, listener, path, &err);
+	assert_non_null(driver.device);
+	driver_start(&driver);
+	for (unsigned int i = 0; i < 8; i++) {
+		struct driver_buffer buffer = { RX_BUFFERS + i * 0x2000, 0x2000, VRING_DESC_F_WRITE };
+
+		driver_offer(&driver, RX, i, &buffer, 1);
 	}
-	device->active = true;
-	for (unsigned int i = 0; i < 8; i++)
-		offer(0, i, RX_BUFFERS + i * 0x2000, 0x2000, VRING_DESC_F_WRITE);
 	return 0;
 }
 
@@ -77,27 +47,25 @@ static int tear_down(void **state)
 	struct err err;
 
 	(void)state;
-	vsock_free(device);
-	loop_free(loop);
+	vsock_free(driver.device);
 	close(listener);
-	memory_free(mem);
+	driver_done(&driver);
 	return io_remove_tree(AT_FDCWD, directory, &err);
 }
 
 /* The n-th packet that the device has sent. */
 static struct virtio_vsock_hdr received(unsigned int n)
 {
-	uint16_t *used = memory_at(mem, QUEUE(0) + 0x2000, 256);
 	struct virtio_vsock_hdr hdr = { 0 };
 
-	assert_true(used[1] > n);
-	memcpy(&hdr, memory_at(mem, RX_BUFFERS + ((uint32_t *)(used + 2))[2 * n] * 0x2000ULL, sizeof(hdr)), sizeof(hdr));
+	assert_true(driver_used(&driver, RX) > n);
+	memcpy(&hdr, memory_at(driver.mem, RX_BUFFERS + driver_used_head(&driver, RX, n) * 0x2000ULL, sizeof(hdr)), sizeof(hdr));
 	return hdr;
 }
 
 static unsigned int received_count(void)
 {
-	return ((uint16_t *)memory_at(mem, QUEUE(0) + 0x2000, 64))[1];
+	return driver_used(&driver, RX);
 }
 
 static void guest_sends(uint16_t op, uint32_t host_port, uint32_t guest_port, const char *data, uint32_t len)
@@ -107,13 +75,13 @@ static void guest_sends(uint16_t op, uint32_t host_port, uint32_t guest_port, co
 		.src_cid = CID, .dst_cid = 2, .src_port = guest_port, .dst_port = host_port, .len = len,
 		.type = VIRTIO_VSOCK_TYPE_STREAM, .op = op, .buf_alloc = guest_buffer,
 	};
-	unsigned int i = next++ % 8;
+	struct driver_buffer buffer = { TX_BUFFER, (uint32_t)sizeof(hdr) + len, 0 };
 
-	memcpy(memory_at(mem, TX_BUFFER, sizeof(hdr)), &hdr, sizeof(hdr));
+	memcpy(memory_at(driver.mem, TX_BUFFER, sizeof(hdr)), &hdr, sizeof(hdr));
 	if (len)
-		memcpy(memory_at(mem, TX_BUFFER + sizeof(hdr), len), data, len);
-	offer(1, i, TX_BUFFER, (uint32_t)sizeof(hdr) + len, 0);
-	kick(1);
+		memcpy(memory_at(driver.mem, TX_BUFFER + sizeof(hdr), len), data, len);
+	driver_offer(&driver, TX, next++ % 8, &buffer, 1);
+	driver_kick(&driver, TX);
 }
 
 static int dial(const char *line)
@@ -123,7 +91,7 @@ static int dial(const char *line)
 
 	assert_int_equal(io_write_all(fd, line, strlen(line)), 0);
 	for (int i = 0; i < 5; i++)
-		assert_true(loop_step(loop, 10) >= 0);
+		assert_true(loop_step(driver.loop, 10) >= 0);
 	return fd;
 }
 
@@ -139,7 +107,7 @@ static void test_the_host_reaches_a_guest_port(void **state)
 	assert_int_equal(hdr.dst_port, 1234);
 	guest_sends(VIRTIO_VSOCK_OP_RESPONSE, hdr.src_port, 1234, NULL, 0);
 	for (int i = 0; i < 5; i++)
-		assert_true(loop_step(loop, 10) >= 0);
+		assert_true(loop_step(driver.loop, 10) >= 0);
 	assert_true(recv(fd, buf, sizeof(buf), 0) > 3);
 	assert_memory_equal(buf, "OK ", 3);
 	/* What came right behind the line is data. */
@@ -165,13 +133,13 @@ static void test_bytes_of_a_closed_socket_wait_for_credit(void **state)
 	assert_int_equal(io_write_all(fd, data, sizeof(data)), 0);
 	close(fd);
 	for (int i = 0; i < 5; i++)
-		assert_true(loop_step(loop, 10) >= 0);
+		assert_true(loop_step(driver.loop, 10) >= 0);
 	assert_int_equal(received(1).len, 100);
 	assert_int_equal(received_count(), 2);
 	guest_buffer = 65536;
 	guest_sends(VIRTIO_VSOCK_OP_CREDIT_UPDATE, request.src_port, 1234, NULL, 0);
 	for (int i = 0; i < 5; i++)
-		assert_true(loop_step(loop, 10) >= 0);
+		assert_true(loop_step(driver.loop, 10) >= 0);
 	assert_int_equal(received(2).op, VIRTIO_VSOCK_OP_RW);
 	assert_int_equal(received(2).len, 50);
 	assert_int_equal(received(3).op, VIRTIO_VSOCK_OP_SHUTDOWN);
@@ -230,12 +198,13 @@ static void test_a_guest_that_exceeds_its_credit_is_reset(void **state)
 static void test_packets_that_lie_about_their_length_stop_the_device(void **state)
 {
 	struct virtio_vsock_hdr hdr = { .src_cid = CID, .dst_cid = 2, .len = 5, .type = 1, .op = VIRTIO_VSOCK_OP_RW };
+	struct driver_buffer buffer = { TX_BUFFER, sizeof(hdr), 0 };
 
 	(void)state;
-	memcpy(memory_at(mem, TX_BUFFER, sizeof(hdr)), &hdr, sizeof(hdr));
-	offer(1, 0, TX_BUFFER, sizeof(hdr), 0);
-	kick(1);
-	assert_true(device->queues[1].broken);
+	memcpy(memory_at(driver.mem, TX_BUFFER, sizeof(hdr)), &hdr, sizeof(hdr));
+	driver_offer(&driver, TX, 0, &buffer, 1);
+	driver_kick(&driver, TX);
+	assert_true(driver.device->queues[1].broken);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
