@@ -154,7 +154,7 @@ fuzz:
 # The guest image: kernel, initramfs, signed manifest.
 guest: $(B)/guest/manifest.json
 
-$(B)/guest/vmlinux: guest-kernel/build guest-kernel/check-config $(wildcard guest-kernel/config/*.config)
+$(B)/guest/vmlinux: guest-kernel/build guest-kernel/check-config $(wildcard guest-kernel/config/*.config guest-kernel/patches/*.patch)
 	$(call say,GUEST,kernel)
 	@mkdir -p $(@D)
 	$(Q)dir=$$(guest-kernel/build) && cp $$dir/vmlinux $@ && cp $$dir/config $(@D)/config && cp $$dir/fragments $(@D)/fragments
