@@ -45,15 +45,16 @@ static int check_header(const Elf64_Ehdr *header)
 	return 0;
 }
 
-static int load_segment(struct boot *boot, const struct memory *mem, int fd, const Elf64_Phdr *segment, struct err *err)
+static int load_segment(struct boot *boot, const struct memory *mem, int fd, uint64_t file_size, const Elf64_Phdr *segment,
+			struct err *err)
 {
 	uint8_t *at;
 	int ret;
 
 	if (segment->p_memsz == 0)
 		return 0;
-	if (segment->p_filesz > segment->p_memsz || segment->p_offset > INT64_MAX - segment->p_filesz ||
-	    segment->p_paddr < ARCH_KERNEL_MIN)
+	if (segment->p_filesz > segment->p_memsz || segment->p_offset > file_size ||
+	    segment->p_filesz > file_size - segment->p_offset || segment->p_paddr < ARCH_KERNEL_MIN)
 		return err_set(err, ENOEXEC, "program header at %#llx", (unsigned long long)segment->p_paddr);
 	at = memory_at(mem, segment->p_paddr, segment->p_memsz);
 	if (!at)
@@ -73,7 +74,8 @@ int boot_load_kernel(struct boot *boot, const struct memory *mem, int fd, struct
 {
 	Elf64_Phdr segments[PROGRAM_HEADERS_MAX];
 	Elf64_Ehdr header;
-	int ret = read_at(fd, &header, sizeof(header), 0);
+	struct stat st;
+	int ret = fstat(fd, &st) < 0 ? -errno : read_at(fd, &header, sizeof(header), 0);
 
 	if (ret == 0)
 		ret = check_header(&header);
@@ -87,7 +89,7 @@ int boot_load_kernel(struct boot *boot, const struct memory *mem, int fd, struct
 	for (unsigned int i = 0; i < header.e_phnum; i++) {
 		if (segments[i].p_type != PT_LOAD)
 			continue;
-		ret = load_segment(boot, mem, fd, &segments[i], err);
+		ret = load_segment(boot, mem, fd, (uint64_t)st.st_size, &segments[i], err);
 		if (ret < 0)
 			return ret;
 	}

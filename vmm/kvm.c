@@ -67,9 +67,6 @@ int kvm_open(struct kvm *kvm, int dev, const struct memory *mem, struct err *err
 	ret = reserve_real_mode_pages(kvm, err);
 	if (ret < 0)
 		return ret;
-	ret = kvm_ioctl(kvm->vm, KVM_CREATE_IRQCHIP, NULL);
-	if (ret < 0)
-		return err_set(err, -ret, "create the VM's interrupt controllers");
 	return add_memory(kvm, mem, err);
 }
 

@@ -16,7 +16,7 @@ struct kvm {
 	size_t run_size; /* bytes of struct kvm_run's mapping */
 };
 
-/* Opens the VM on an open /dev/kvm, which kvm then owns, and gives it the memory and an in-kernel interrupt chip. */
+/* Opens the VM on an open /dev/kvm, which kvm then owns, and gives it the memory. */
 int kvm_open(struct kvm *kvm, int dev, const struct memory *mem, struct err *err) must_check;
 void kvm_close(struct kvm *kvm);
 

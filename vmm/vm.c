@@ -44,6 +44,7 @@ struct vm {
 	struct loop *loop;
 	struct memory *mem;
 	struct kvm kvm;
+	struct arch_interrupts *interrupts;
 	struct serial serial;
 	struct bus mmio, ports;
 	struct boot boot;
@@ -152,6 +153,8 @@ static int create_kvm(struct vm *vm, struct err *err)
 	if (dev < 0)
 		return err_set(err, errno, "open /dev/kvm");
 	ret = kvm_open(&vm->kvm, dev, vm->mem, err);
+	if (ret == 0)
+		ret = arch_create_irqchip(&vm->kvm, ARCH_IRQ_MAX + 1, err);
 	if (ret < 0)
 		return ret;
 	vcpu_shared_init(&vm->shared);
@@ -270,6 +273,13 @@ static int create_devices(struct vm *vm, struct err *err)
 	return ret;
 }
 
+/* As many lines as there are devices. */
+static int create_interrupts(struct vm *vm, struct err *err)
+{
+	vm->interrupts = arch_interrupts_new(&vm->kvm, (unsigned int)(ARCH_IRQ_FIRST + vm->ndevices), &vm->mmio, err);
+	return vm->interrupts ? 0 : -err->code;
+}
+
 static int write_boot_data(struct vm *vm, struct err *err)
 {
 	struct arch_mmio_device windows[DEVICES_MAX];
@@ -317,7 +327,7 @@ static int start_threads(struct vm *vm, struct err *err)
 /* What a VM is made of, in order. The jail comes as early as what has to be opened before allows. */
 static int (*const steps[])(struct vm *vm, struct err *err) = {
 	create_loop, load_guest, create_kvm, create_sockets, enter_jail,
-	create_devices, write_boot_data, create_control, start_threads,
+	create_devices, create_interrupts, write_boot_data, create_control, start_threads,
 };
 
 struct vm *vm_create(const struct config *config, struct err *err)
@@ -386,6 +396,7 @@ void vm_free(struct vm *vm)
 		device->free(device->virtio);
 	}
 	fs_server_free(vm->fs_server);
+	arch_interrupts_free(vm->interrupts);
 	kvm_close(&vm->kvm);
 	memory_free(vm->mem);
 	close_fd(vm->control_fd);

@@ -12,6 +12,7 @@
 
 #include "lib/err.h"
 #include "vmm/boot.h"
+#include "vmm/bus.h"
 #include "vmm/kvm.h"
 #include "vmm/memory.h"
 
@@ -30,6 +31,17 @@ struct arch_machine {
 	const struct arch_mmio_device *devices; /* borrowed */
 	size_t ndevices;
 };
+
+/*
+ * The part of interrupt delivery that KVM does, for lines (GSIs) 0 to nlines - 1 of irqfds. Call before any vCPU is
+ * created (api.rst, KVM_CAP_SPLIT_IRQCHIP).
+ */
+int arch_create_irqchip(const struct kvm *kvm, unsigned int nlines, struct err *err) must_check;
+
+/* The part that is ours: the controller that devices' lines end at, placed on the bus. NULL and err on failure. */
+struct arch_interrupts;
+struct arch_interrupts *arch_interrupts_new(const struct kvm *kvm, unsigned int nlines, struct bus *mmio, struct err *err);
+void arch_interrupts_free(struct arch_interrupts *interrupts);
 
 /* Writes what the kernel reads at boot (device tree, boot parameters, page tables) into memory. */
 int arch_write_boot_data(const struct memory *mem, const struct boot *boot, const struct arch_machine *machine,

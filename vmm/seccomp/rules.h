@@ -25,7 +25,10 @@
 	ALLOW(sched_yield)	  /* pthread */                                                                         \
 	ALLOW(getrandom)	  /* rng; malloc's tcache key */
 
-#define RULES_VCPU ALLOW_IOCTL(KVM_RUN) /* vcpu_thread */
+#define RULES_VCPU                                                                                                      \
+	ALLOW_IOCTL(KVM_RUN)		 /* vcpu_thread */                                                               \
+	ALLOW_IOCTL(KVM_SET_GSI_ROUTING) /* ioapic: a pin changes */                                                     \
+	ALLOW_IOCTL(KVM_SIGNAL_MSI)	 /* ioapic: a pin is unmasked */
 
 #define RULES_IO                                                                                                        \
 	ALLOW(epoll_wait)	/* loop_step */                                                                         \

@@ -7,7 +7,7 @@
 #define ARCH_ELF_MACHINE EM_X86_64
 #define ARCH_KERNEL_MIN 0x100000ULL /* below lie the boot data and the legacy hole */
 #define ARCH_MMIO_BASE 0xd0000000ULL
-#define ARCH_IRQ_FIRST 5 /* IOAPIC pins 5 to 23: no legacy device sits there */
+#define ARCH_IRQ_FIRST 1 /* IOAPIC pins; 0 would be a timer's */
 #define ARCH_IRQ_MAX 23
 
 /* Where the boot data lies, below 640 KiB. */

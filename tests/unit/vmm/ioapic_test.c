@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/arch/x86_64/ioapic.h"
+
+#include "tests/unit/test.h"
+
+#define PINS 4
+#define REDIRECTION 0x10
+
+static struct ioapic ioapic;
+
+static int set_up(void **state)
+{
+	(void)state;
+	ioapic_init(&ioapic, -1, PINS);
+	return 0;
+}
+
+static uint32_t get(uint32_t index)
+{
+	uint32_t value = 0;
+
+	ioapic_access(&ioapic, 0, &index, 4, true);
+	ioapic_access(&ioapic, 0x10, &value, 4, false);
+	return value;
+}
+
+static void put(uint32_t index, uint32_t value)
+{
+	ioapic_access(&ioapic, 0, &index, 4, true);
+	ioapic_access(&ioapic, 0x10, &value, 4, true);
+}
+
+static void test_it_has_the_pins_that_were_asked_for_all_masked(void **state)
+{
+	struct kvm_irq_routing_entry route;
+
+	(void)state;
+	assert_int_equal(get(1), 0x11 | (PINS - 1) << 16);
+	for (unsigned int i = 0; i < PINS; i++) {
+		assert_int_equal(get(REDIRECTION + 2 * i), 1 << 16);
+		assert_false(ioapic_route(&ioapic, i, &route));
+	}
+}
+
+/* Intel SDM 3, 11.11: where the bits of an entry go in a message. */
+static void test_an_entry_becomes_its_message(void **state)
+{
+	struct kvm_irq_routing_entry route;
+
+	(void)state;
+	put(REDIRECTION + 5, 0x12000000); /* pin 2, to APIC 0x12 */
+	put(REDIRECTION + 4, 0x31);	   /* vector 0x31, fixed, physical, edge */
+	assert_true(ioapic_route(&ioapic, 2, &route));
+	assert_int_equal(route.gsi, 2);
+	assert_int_equal(route.type, KVM_IRQ_ROUTING_MSI);
+	assert_int_equal(route.u.msi.address_lo, 0xfee12000);
+	assert_int_equal(route.u.msi.address_hi, 0);
+	assert_int_equal(route.u.msi.data, 0x4031);
+	put(REDIRECTION + 4, 0x8931 | 1 << 11); /* lowest priority, logical, level */
+	assert_true(ioapic_route(&ioapic, 2, &route));
+	assert_int_equal(route.u.msi.address_lo, 0xfee1200c);
+	assert_int_equal(route.u.msi.data, 0xc131);
+	put(REDIRECTION + 4, 0x31 | 1 << 16);
+	assert_false(ioapic_route(&ioapic, 2, &route));
+}
+
+static void test_the_guest_cannot_set_what_is_the_chips(void **state)
+{
+	(void)state;
+	put(REDIRECTION, 0xffffffff);
+	assert_int_equal(get(REDIRECTION), 0xffffffff & ~(1U << 12 | 1U << 14));
+	put(0, 0xffffffff);
+	assert_int_equal(get(0), 0x0f000000);
+	put(1, 0);
+	assert_int_equal(get(1), 0x11 | (PINS - 1) << 16);
+}
+
+static void test_registers_that_do_not_exist(void **state)
+{
+	struct ioapic before;
+	uint8_t byte = 0;
+
+	(void)state;
+	before = ioapic;
+	for (uint32_t index = 3; index < 256; index++) {
+		if (index >= REDIRECTION && index < REDIRECTION + 2 * PINS)
+			continue;
+		assert_int_equal(get(index), 0xffffffff);
+		put(index, 0x31);
+	}
+	assert_memory_equal(before.entries, ioapic.entries, sizeof(before.entries));
+	/* 3.1: 32 bits at a time, two places. */
+	ioapic_access(&ioapic, 0, &byte, 1, true);
+	for (uint64_t offset = 4; offset < IOAPIC_WINDOW; offset += 4) {
+		uint32_t value = 0x31;
+
+		if (offset != 0x10)
+			ioapic_access(&ioapic, offset, &value, 4, true);
+	}
+	assert_memory_equal(before.entries, ioapic.entries, sizeof(before.entries));
+}
+
+#define T(name) cmocka_unit_test_setup(name, set_up)
+
+TESTS(T(test_it_has_the_pins_that_were_asked_for_all_masked), T(test_an_entry_becomes_its_message),
+      T(test_the_guest_cannot_set_what_is_the_chips), T(test_registers_that_do_not_exist))
