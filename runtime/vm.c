@@ -26,12 +26,12 @@
 #define GUEST_FDS 524288
 
 /*
- * No console driver before there is something to say; panics come out of port 0x3f8. No legacy probing, no waiting. No
- * asynchronous page faults: guest memory is not swapped in the cases that matter, and a lost "page ready" is a stall.
+ * No console driver before there is something to say (init still gets a /dev/console that swallows); panics come out of
+ * port 0x3f8. No legacy probing, no waiting, no patching of locks for a single processor. No asynchronous page faults: guest memory is not swapped in the cases that matter, and a lost "page ready" is a stall.
  */
 #define CMDLINE                                                                                                       \
-	"quiet panic=-1 reboot=t earlyprintk=ttyS0,115200,keep tsc=reliable no_timer_check random.trust_cpu=on "     \
-	"cgroup_no_v1=all rcupdate.rcu_expedited=1 no-kvmapf "
+	"quiet panic=-1 reboot=t earlyprintk=ttyS0,115200,keep console=ttynull tsc=reliable no_timer_check "           \
+	"noreplace-smp random.trust_cpu=on cgroup_no_v1=all rcupdate.rcu_expedited=1 no-kvmapf "
 
 struct args {
 	char *list[ARGS_MAX + 1];
