@@ -47,7 +47,7 @@ RUNTIME := $(call objects,$(filter-out runtime/main.c,$(call sources,runtime))) 
 VMM_LIBS := -lfuse3 -lfdt -luring -ljansson -pthread -ldl
 AGENT_LIBS := -lprotobuf-c -ljansson
 RUNTIME_LIBS := -lprotobuf-c -ljansson -lseccomp -linih
-VERIFY_LIBS := -lcrypto -ljansson -pthread -ldl
+VERIFY_LIBS := $(shell pkg-config --static --libs libcrypto) -ljansson
 
 PROGRAMS := $(B)/cella-vmm $(B)/cella-agent $(B)/cella $(B)/cella-image
 
@@ -154,7 +154,7 @@ fuzz:
 # The guest image: kernel, initramfs, signed manifest.
 guest: $(B)/guest/manifest.json
 
-$(B)/guest/vmlinux: guest-kernel/build guest-kernel/check-config $(wildcard guest-kernel/config/*.config guest-kernel/patches/*.patch)
+$(B)/guest/vmlinux: guest-kernel/build guest-kernel/compact.c guest-kernel/check-config $(wildcard guest-kernel/config/*.config guest-kernel/patches/*.patch)
 	$(call say,GUEST,kernel)
 	@mkdir -p $(@D)
 	$(Q)dir=$$(guest-kernel/build) && cp $$dir/vmlinux $@ && cp $$dir/config $(@D)/config && cp $$dir/fragments $(@D)/fragments

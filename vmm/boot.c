@@ -45,29 +45,31 @@ static int check_header(const Elf64_Ehdr *header)
 	return 0;
 }
 
-static int load_segment(struct boot *boot, const struct memory *mem, int fd, uint64_t file_size, const Elf64_Phdr *segment,
-			struct err *err)
+static int check_segment(struct boot *boot, const struct memory *mem, uint64_t file_size, const Elf64_Phdr *segment,
+			 struct err *err)
 {
-	uint8_t *at;
-	int ret;
-
 	if (segment->p_memsz == 0)
 		return 0;
 	if (segment->p_filesz > segment->p_memsz || segment->p_offset > file_size ||
 	    segment->p_filesz > file_size - segment->p_offset || segment->p_paddr < ARCH_KERNEL_MIN)
 		return err_set(err, ENOEXEC, "program header at %#llx", (unsigned long long)segment->p_paddr);
-	at = memory_at(mem, segment->p_paddr, segment->p_memsz);
-	if (!at)
+	if (!memory_at(mem, segment->p_paddr, segment->p_memsz))
 		return err_msg(err, ENOMEM, "a kernel segment of %llu KiB at %#llx does not fit into %llu MiB of memory",
 			       (unsigned long long)segment->p_memsz >> 10, (unsigned long long)segment->p_paddr,
 			       (unsigned long long)mem->size >> 20);
-	/* Fresh anonymous memory is zero: what lies between p_filesz and p_memsz needs no work. */
-	ret = read_at(fd, at, segment->p_filesz, segment->p_offset);
-	if (ret < 0)
-		return err_set(err, -ret, "read the kernel");
 	if (segment->p_paddr + segment->p_memsz > boot->kernel_end)
 		boot->kernel_end = segment->p_paddr + segment->p_memsz;
 	return 0;
+}
+
+static int load_segment(const struct memory *mem, int fd, const Elf64_Phdr *segment, struct err *err)
+{
+	int ret = 0;
+
+	/* Fresh anonymous memory is zero: what lies between p_filesz and p_memsz needs no work. */
+	if (segment->p_memsz > 0)
+		ret = read_at(fd, memory_at(mem, segment->p_paddr, segment->p_memsz), segment->p_filesz, segment->p_offset);
+	return ret < 0 ? err_set(err, -ret, "read the kernel") : 0;
 }
 
 int boot_load_kernel(struct boot *boot, const struct memory *mem, int fd, struct err *err)
@@ -86,13 +88,14 @@ int boot_load_kernel(struct boot *boot, const struct memory *mem, int fd, struct
 	if (ret < 0)
 		return err_set(err, -ret, "the kernel is not an ELF64 executable for %s", ARCH_NAME);
 	boot->kernel_end = 0;
-	for (unsigned int i = 0; i < header.e_phnum; i++) {
-		if (segments[i].p_type != PT_LOAD)
-			continue;
-		ret = load_segment(boot, mem, fd, (uint64_t)st.st_size, &segments[i], err);
-		if (ret < 0)
-			return ret;
-	}
+	for (unsigned int i = 0; i < header.e_phnum && ret == 0; i++)
+		if (segments[i].p_type == PT_LOAD)
+			ret = check_segment(boot, mem, (uint64_t)st.st_size, &segments[i], err);
+	for (unsigned int i = 0; i < header.e_phnum && ret == 0; i++)
+		if (segments[i].p_type == PT_LOAD)
+			ret = load_segment(mem, fd, &segments[i], err);
+	if (ret < 0)
+		return ret;
 	if (!memory_at(mem, header.e_entry, 1) || header.e_entry >= boot->kernel_end || header.e_entry < ARCH_KERNEL_MIN)
 		return err_set(err, ENOEXEC, "the kernel's entry point %#llx lies outside of it",
 			       (unsigned long long)header.e_entry);
