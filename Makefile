@@ -118,6 +118,9 @@ $(B)/tests/unit/lib/%: $(B)/tests/unit/lib/%.o $(B)/lib.a
 $(B)/tests/unit/vmm/%: $(B)/tests/unit/vmm/%.o $(VMM) $(B)/lib.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(TEST_LDFLAGS) -o $@ $^ -lcmocka -lprotobuf-c $(VMM_LIBS)
+$(B)/tests/unit/agent/%: $(B)/tests/unit/agent/%.o $(AGENT) $(B)/lib.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(TEST_LDFLAGS) -o $@ $^ -lcmocka $(AGENT_LIBS)
 $(B)/tests/unit/runtime/%: $(B)/tests/unit/runtime/%.o $(RUNTIME) $(B)/lib.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(TEST_LDFLAGS) -o $@ $^ -lcmocka $(RUNTIME_LIBS)

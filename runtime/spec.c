@@ -274,6 +274,25 @@ static int check_unsupported(const json_t *config, struct err *err)
 	return 0;
 }
 
+/*
+ * Known fields that name a security module of the host. Engines set them wherever the host has one, so they cannot be
+ * refused; the guest's kernel has no such module, and what confines the VM is its jail.
+ */
+static void warn_of_no_effect(const json_t *config)
+{
+	static const struct {
+		const char *parent, *name;
+	} ignored[] = { { "process", "apparmorProfile" }, { "process", "selinuxLabel" }, { "linux", "mountLabel" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
+		const char *value = json_get_string(json_object_get(config, ignored[i].parent), ignored[i].name, "");
+
+		if (*value)
+			log_warn("%s.%s '%s' has no effect: the guest's kernel has no such security module", ignored[i].parent,
+				 ignored[i].name, value);
+	}
+}
+
 /* SemVer with major version 1. */
 static int check_version(const json_t *config, struct err *err)
 {
@@ -327,8 +346,10 @@ json_t *spec_load(const char *bundle, const char *file, char **ret_text, size_t 
 		json_decref(config);
 		return NULL;
 	}
-	if (config)
+	if (config) {
+		warn_of_no_effect(config);
 		*ret_text = ptr_take(&text);
+	}
 	return config;
 }
 

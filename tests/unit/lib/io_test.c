@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/io.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "lib/fdpass.h"
+#include "tests/unit/test.h"
+
+static char directory[64];
+static int dir;
+
+static int set_up(void **state)
+{
+	(void)state;
+	strcpy(directory, "/tmp/cella-io-test.XXXXXX");
+	assert_non_null(mkdtemp(directory));
+	dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	struct err err;
+
+	(void)state;
+	close(dir);
+	return io_remove_tree(AT_FDCWD, directory, &err);
+}
+
+static void test_a_replaced_file_has_the_new_bytes_and_mode(void **state)
+{
+	struct stat st;
+	struct err err;
+	char *text;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(io_replace_file(dir, "f", "first", 5, 0644, &err), 0);
+	assert_int_equal(io_replace_file(dir, "f", "second", 6, 0600, &err), 0);
+	text = io_read_file(dir, "f", 100, &len, &err);
+	assert_int_equal(len, 6);
+	assert_memory_equal(text, "second", 6);
+	free(text);
+	assert_int_equal(fstatat(dir, "f", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_a_file_that_is_too_long_is_refused(void **state)
+{
+	struct err err;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(io_replace_file(dir, "f", "0123456789", 10, 0644, &err), 0);
+	assert_null(io_read_file(dir, "f", 9, &len, &err));
+	assert_null(io_read_file(dir, "missing", 9, &len, &err));
+	assert_int_equal(err.code, ENOENT);
+}
+
+static void test_remove_tree_does_not_follow_links(void **state)
+{
+	struct err err;
+	int outside;
+
+	(void)state;
+	assert_int_equal(io_mkdir_parents(dir, "a/b/c", 0755, &err), 0);
+	assert_int_equal(io_mkdir_parents(dir, "outside", 0755, &err), 0);
+	assert_int_equal(io_replace_file(dir, "outside/kept", "x", 1, 0644, &err), 0);
+	outside = openat(dir, "a/b", O_RDONLY | O_DIRECTORY);
+	assert_int_equal(symlinkat("../../outside", outside, "link"), 0);
+	close(outside);
+	assert_int_equal(io_remove_tree(dir, "a", &err), 0);
+	assert_int_equal(faccessat(dir, "a", F_OK, 0), -1);
+	assert_int_equal(faccessat(dir, "outside/kept", F_OK, 0), 0);
+}
+
+static void test_descriptors_pass_through_a_socket(void **state)
+{
+	int pair[2], received[FDPASS_MAX], sent[2];
+	char buf[8];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	sent[0] = dup(dir);
+	sent[1] = dup(dir);
+	assert_int_equal(fdpass_send(pair[0], "hi", 2, sent, 2), 0);
+	assert_int_equal(fdpass_receive(pair[1], buf, sizeof(buf), received, &n), 2);
+	assert_int_equal(n, 2);
+	assert_true(fcntl(received[0], F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(faccessat(received[1], ".", F_OK, 0), 0);
+	for (int i = 0; i < 2; i++) {
+		close(received[i]);
+		close(sent[i]);
+		close(pair[i]);
+	}
+}
+
+static void test_a_socket_path_that_is_too_long_is_refused(void **state)
+{
+	char path[200];
+	struct err err;
+
+	(void)state;
+	memset(path, 'x', sizeof(path) - 1);
+	path[0] = '/';
+	path[sizeof(path) - 1] = '\0';
+	assert_true(fdpass_listen(path, 1, &err) < 0);
+	assert_true(fdpass_connect(path, &err) < 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+TESTS(T(test_a_replaced_file_has_the_new_bytes_and_mode), T(test_a_file_that_is_too_long_is_refused),
+      T(test_remove_tree_does_not_follow_links), T(test_descriptors_pass_through_a_socket),
+      T(test_a_socket_path_that_is_too_long_is_refused))
