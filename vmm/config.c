@@ -227,6 +227,23 @@ static int set_disk_ro(struct config *config, const char *value, struct err *err
 	return add_disk(config, value, true, err);
 }
 
+/* MAC=FD */
+static int set_net(struct config *config, const char *value, struct err *err)
+{
+	struct config_net *net = &config->nets[config->nnets];
+	int end = 0;
+
+	if (config->nnets == CONFIG_NETS_MAX)
+		return err_msg(err, E2BIG, "more than %d network devices", CONFIG_NETS_MAX);
+	if (sscanf(value, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx=%n", &net->mac[0], &net->mac[1], &net->mac[2], &net->mac[3],
+		   &net->mac[4], &net->mac[5], &end) != 6 || !end)
+		return err_msg(err, EINVAL, "'%s' is not MAC=FD", value);
+	if (take_fd(&net->tap, value + end, err) < 0)
+		return -err->code;
+	config->nnets++;
+	return 0;
+}
+
 static int set_log_json(struct config *config, const char *value, struct err *err)
 {
 	(void)value;
@@ -281,6 +298,7 @@ static const struct option_rule rules[] = {
 	{ "--share", "NAME=FD", set_share, "an entry in the file server's root: an open directory or file (O_PATH)" },
 	{ "--disk", "ID=FILE", set_disk, "block device over a raw file" },
 	{ "--disk-ro", "ID=FILE", set_disk_ro, "the same, read only" },
+	{ "--net", "MAC=FD", set_net, "network device over an open tap with a virtio header" },
 	{ "--log-json", NULL, set_log_json, "log lines as JSON" },
 	{ "--debug", NULL, set_debug, "log more" },
 	{ "--help", NULL, set_help, "this text" },

@@ -11,6 +11,7 @@
 
 #define CONFIG_SHARES_MAX 64
 #define CONFIG_DISKS_MAX 8
+#define CONFIG_NETS_MAX 8
 #define CONFIG_VCPUS_MAX 32
 #define CONFIG_MEMORY_MIN_MIB 64
 #define CONFIG_MEMORY_MAX_MIB (1 << 20)
@@ -24,6 +25,11 @@ struct config_disk {
 	const char *id; /* borrowed from argv */
 	int fd;
 	bool read_only;
+};
+
+struct config_net {
+	uint8_t mac[6];
+	int tap;
 };
 
 struct config {
@@ -44,6 +50,8 @@ struct config {
 	size_t nshares;
 	struct config_disk disks[CONFIG_DISKS_MAX];
 	size_t ndisks;
+	struct config_net nets[CONFIG_NETS_MAX];
+	size_t nnets;
 	bool log_json;
 	bool debug;
 	bool show_help, show_version;

@@ -27,6 +27,7 @@
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/fs.h"
 #include "vmm/virtio/mmio.h"
+#include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
 
@@ -260,6 +261,8 @@ static int create_devices(struct vm *vm, struct err *err)
 			   blk_new(vm->mem, vm->loop, config->disks[i].fd, config->disks[i].read_only,
 				   config->disks[i].id, err),
 			   blk_free, err);
+	for (size_t i = 0; i < config->nnets && ret == 0; i++)
+		ret = plug(vm, net_new(vm->mem, vm->loop, config->nets[i].tap, config->nets[i].mac, err), net_free, err);
 	if (ret == 0 && config->console)
 		ret = plug(vm, console_new(vm->mem, vm->loop, &vm->serial, vm->console_fd, err), console_free, err);
 	if (ret == 0 && config->rng)

@@ -28,7 +28,8 @@
 #define RULES_VCPU                                                                                                      \
 	ALLOW_IOCTL(KVM_RUN)		 /* vcpu_thread */                                                               \
 	ALLOW_IOCTL(KVM_SET_GSI_ROUTING) /* ioapic: a pin changes */                                                     \
-	ALLOW_IOCTL(KVM_SIGNAL_MSI)	 /* ioapic: a pin is unmasked */
+	ALLOW_IOCTL(KVM_SIGNAL_MSI)	 /* ioapic: a pin is unmasked */                                                 \
+	ALLOW_IOCTL(TUNSETOFFLOAD)	 /* net_activate */
 
 #define RULES_IO                                                                                                        \
 	ALLOW(epoll_wait)	/* loop_step */                                                                         \
@@ -43,6 +44,7 @@
 	ALLOW_ARG(socket, 0, AF_UNIX) /* vsock: guest to host */                                                        \
 	ALLOW(connect)		/* the same; only what lies in the jail can be reached */                               \
 	ALLOW(io_uring_enter)	/* blk */                                                                               \
+	ALLOW(writev)		/* net: to the tap */                                                                               \
 	ALLOW(tgkill)		/* vcpu_pause_all */                                                                    \
 	ALLOW(fcntl)		/* control: add-share */                                                                \
 	ALLOW(rt_sigaction)	/* pthread_cancel's set-up, abort */                                                    \

@@ -92,7 +92,7 @@ static void receive(struct console *console)
 	}
 	n = recv(console->client, chunk, chain.writable_bytes < CHUNK ? (size_t)chain.writable_bytes : CHUNK, MSG_DONTWAIT);
 	if (n <= 0) {
-		virtqueue_unpop(vq, &chain);
+		virtqueue_unpop(vq, chain.head);
 		if (n == 0 || errno != EAGAIN)
 			drop_client(console);
 		return;

@@ -151,25 +151,31 @@ int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 	return 1;
 }
 
-void virtqueue_unpop(struct virtqueue *vq, const struct virtqueue_chain *chain)
+void virtqueue_unpop(struct virtqueue *vq, uint16_t head)
 {
-	vq->in_flight[chain->head / 64] &= ~(1ULL << (chain->head % 64));
+	vq->in_flight[head / 64] &= ~(1ULL << (head % 64));
 	vq->next_avail--;
+}
+
+void virtqueue_push_all(struct virtqueue *vq, const struct virtqueue_used *used, unsigned int n)
+{
+	if (!vq->enabled || vq->broken)
+		return;
+	for (unsigned int i = 0; i < n; i++) {
+		volatile uint32_t *element = (volatile uint32_t *)&vq->used_ring[USED_RING] + 2 * (vq->next_used % vq->size);
+
+		vq->in_flight[used[i].head / 64] &= ~(1ULL << (used[i].head % 64));
+		element[0] = used[i].head;
+		element[1] = used[i].written;
+		vq->next_used++;
+	}
+	/* 2.7.8.2: the elements are visible before the index that publishes them. */
+	__atomic_store_n((uint16_t *)&vq->used_ring[USED_IDX], vq->next_used, __ATOMIC_RELEASE);
 }
 
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
 {
-	volatile uint32_t *element;
-
-	if (!vq->enabled || vq->broken)
-		return;
-	vq->in_flight[head / 64] &= ~(1ULL << (head % 64));
-	element = (volatile uint32_t *)&vq->used_ring[USED_RING] + 2 * (vq->next_used % vq->size);
-	element[0] = head;
-	element[1] = written;
-	vq->next_used++;
-	/* 2.7.8.2: the element is visible before the index that publishes it. */
-	__atomic_store_n((uint16_t *)&vq->used_ring[USED_IDX], vq->next_used, __ATOMIC_RELEASE);
+	virtqueue_push_all(vq, &(struct virtqueue_used){ .head = head, .written = written }, 1);
 }
 
 bool virtqueue_should_interrupt(struct virtqueue *vq)

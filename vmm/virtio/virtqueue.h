@@ -67,8 +67,15 @@ int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain) must_chec
 /* Returns a chain with the number of bytes written into it; clamped by the caller to writable_bytes. */
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written);
 
+/* Several at once: the guest sees all of them or none. */
+struct virtqueue_used {
+	uint16_t head;
+	uint32_t written;
+};
+void virtqueue_push_all(struct virtqueue *vq, const struct virtqueue_used *used, unsigned int n);
+
 /* Takes the chain that was popped last back, as if it had not been popped. */
-void virtqueue_unpop(struct virtqueue *vq, const struct virtqueue_chain *chain);
+void virtqueue_unpop(struct virtqueue *vq, uint16_t head);
 
 /* Whether the guest wants an interrupt for what was pushed since the last time this was asked (2.7.7, 2.7.10). */
 bool virtqueue_should_interrupt(struct virtqueue *vq);

@@ -450,7 +450,7 @@ static void socket_input(struct connection *conn)
 		return;
 	}
 	if (!send_data(conn, &chain))
-		virtqueue_unpop(&vsock->device.queues[QUEUE_RX], &chain);
+		virtqueue_unpop(&vsock->device.queues[QUEUE_RX], chain.head);
 }
 
 /* The other side is gone. Bytes of it may be left to read, for which the guest has no buffer or gives no credit yet. */
