@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/devices.h"
+#include "agent/network.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -172,6 +173,8 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 	if (!container)
 		return err_set(err, ENOMEM, "container");
 	ret = copy_request(container, request, err);
+	if (ret == 0)
+		ret = network_set_up(request->network, err);
 	if (ret == 0)
 		ret = set_up_cgroup(container, err);
 	if (ret == 0)

@@ -28,6 +28,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
+#include "runtime/network.h"
 #include "runtime/seccomp.h"
 #include "runtime/settings.h"
 #include "runtime/share.h"
@@ -51,6 +52,7 @@ struct creation {
 	struct state state;
 	bool has_directory;
 	struct share_list shares;
+	struct network network;
 	struct seccomp_program seccomp;
 	struct vm_process vm;
 	struct pty pty;
@@ -120,8 +122,12 @@ static int start_vm(struct creation *c, struct err *err)
 		.state = &c->state,
 		.config = c->config,
 		.shares = &c->shares,
+		.network = &c->network,
 	};
-	int ret = vm_start(&start, &c->vm, err);
+	int ret = network_take_over(&c->network, network_namespace_path(c->config), err);
+
+	if (ret == 0)
+		ret = vm_start(&start, &c->vm, err);
 
 	if (ret == 0 && process_identify(c->vm.pid, &c->state.vmm) < 0)
 		return err_msg(err, EIO, "the VMM died at once");
@@ -214,6 +220,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 	fill_seccomp(&seccomp, &c->seccomp);
 	request.stdio = &stdio;
 	request.seccomp = &seccomp;
+	request.network = c->network.message;
 	return pack(&request.base, &job->request_len, err);
 }
 
@@ -308,6 +315,7 @@ static void undo(struct creation *c)
 static void release(struct creation *c)
 {
 	share_close_all(&c->shares);
+	network_release(&c->network);
 	state_close(&c->state);
 	json_decref(c->config);
 	free(c->config_text);

@@ -21,17 +21,19 @@
 #include "lib/io.h"
 #include "lib/json.h"
 #include "runtime/guest_image.h"
+#include "runtime/network.h"
 
 #define ARGS_MAX 200
 #define GUEST_FDS 524288
 
 /*
  * No console driver before there is something to say (init still gets a /dev/console that swallows); panics come out of
- * port 0x3f8. No legacy probing, no waiting, no patching of locks for a single processor. No asynchronous page faults: guest memory is not swapped in the cases that matter, and a lost "page ready" is a stall.
+ * port 0x3f8. No legacy probing, no waiting, no patching of locks for a single processor, no dummy0. No asynchronous page
+ * faults: guest memory is not swapped in the cases that matter, and a lost "page ready" is a stall.
  */
 #define CMDLINE                                                                                                       \
 	"quiet panic=-1 reboot=t earlyprintk=ttyS0,115200,keep console=ttynull tsc=reliable no_timer_check "           \
-	"noreplace-smp random.trust_cpu=on cgroup_no_v1=all rcupdate.rcu_expedited=1 no-kvmapf "
+	"noreplace-smp random.trust_cpu=on cgroup_no_v1=all rcupdate.rcu_expedited=1 no-kvmapf dummy.numdummies=0 "
 
 struct args {
 	char *list[ARGS_MAX + 1];
@@ -96,6 +98,12 @@ static void build_args(struct args *args, const struct vm_start *start, const st
 	add(args, "--balloon");
 	for (size_t i = 0; i < start->shares->n; i++)
 		add(args, "--share=%s=%d", start->shares->shares[i].name, start->shares->shares[i].fd);
+	for (size_t i = 0; i < start->network->n; i++) {
+		const struct network_link *link = &start->network->links[i];
+
+		add(args, "--net=%02x:%02x:%02x:%02x:%02x:%02x=%d", link->mac[0], link->mac[1], link->mac[2], link->mac[3],
+		    link->mac[4], link->mac[5], link->tap);
+	}
 	args->list[args->n] = NULL;
 }
 
@@ -126,6 +134,8 @@ static _Noreturn void become_vmm(const struct args *args, const struct vm_start 
 		pass_fd(fds[i]);
 	for (size_t i = 0; i < start->shares->n; i++)
 		pass_fd(start->shares->shares[i].fd);
+	for (size_t i = 0; i < start->network->n; i++)
+		pass_fd(start->network->links[i].tap);
 	execve(args->list[0], args->list, (char *[]){ NULL });
 	dprintf(2, "cella-vmm: run %s: %s\n", args->list[0], strerror(errno));
 	_exit(1);

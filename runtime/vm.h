@@ -16,6 +16,7 @@ struct vm_start {
 	const struct state *state; /* its directory holds vm/ and vmm.log */
 	const json_t *config;	   /* sizes */
 	const struct share_list *shares;
+	const struct network *network;
 };
 
 struct vm_process {

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest's network. */
+#include "agent/network.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "lib/cleanup.h"
+#include "lib/netlink.h"
+
+#define MAC_BYTES 6
+
+struct find {
+	const ProtobufCBinaryData *mac;
+	int index; /* 0: not found */
+};
+
+static int family_of(const ProtobufCBinaryData *ip)
+{
+	return ip->len == 4 ? AF_INET : ip->len == 16 ? AF_INET6 : AF_UNSPEC;
+}
+
+static int match_mac(const struct nlmsghdr *header, void *ctx)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(header);
+	const struct rtattr *attributes[IFLA_MAX + 1];
+	struct find *find = ctx;
+
+	netlink_attributes(header, sizeof(*info), attributes, IFLA_MAX);
+	if (attributes[IFLA_ADDRESS] && RTA_PAYLOAD(attributes[IFLA_ADDRESS]) == find->mac->len &&
+	    !memcmp(RTA_DATA(attributes[IFLA_ADDRESS]), find->mac->data, find->mac->len))
+		find->index = info->ifi_index;
+	return 0;
+}
+
+static int find_device(int fd, const Cella__Agent__Interface *interface, struct err *err)
+{
+	struct find find = { .mac = &interface->mac };
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	struct netlink_message message;
+
+	if (interface->mac.len != MAC_BYTES || strlen(interface->name) >= IFNAMSIZ || !*interface->name)
+		return err_msg(err, EINVAL, "name or address of an interface");
+	netlink_begin(&message, RTM_GETLINK, 0, &info, sizeof(info));
+	if (netlink_dump(fd, &message, match_mac, &find, err, "list the interfaces") < 0)
+		return -err->code;
+	return find.index ? find.index : err_msg(err, ENODEV, "there is no device for interface %s", interface->name);
+}
+
+/* Name and MTU first: a link that is up cannot be renamed. */
+static int set_link(int fd, int index, const Cella__Agent__Interface *interface, struct err *err)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	struct netlink_message message;
+
+	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
+	netlink_put_string(&message, IFLA_IFNAME, interface->name);
+	if (interface->mtu)
+		netlink_put_u32(&message, IFLA_MTU, interface->mtu);
+	if (netlink_request(fd, &message, err, "set name and MTU") < 0)
+		return -err->code;
+	info.ifi_flags = info.ifi_change = IFF_UP;
+	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
+	return netlink_request(fd, &message, err, "bring it up");
+}
+
+static int add_address(int fd, int index, const Cella__Agent__Address *address, struct err *err)
+{
+	int family = family_of(&address->ip);
+	struct ifaddrmsg info = {
+		.ifa_family = (uint8_t)family,
+		.ifa_prefixlen = (uint8_t)address->prefix,
+		.ifa_flags = IFA_F_PERMANENT | (family == AF_INET6 ? IFA_F_NODAD : 0), /* the host has looked already */
+		.ifa_index = (unsigned int)index,
+	};
+	struct netlink_message message;
+
+	if (family == AF_UNSPEC || address->prefix > address->ip.len * 8)
+		return err_msg(err, EINVAL, "an address of %zu bytes with prefix %u", address->ip.len, address->prefix);
+	netlink_begin(&message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
+	netlink_put(&message, IFA_LOCAL, address->ip.data, address->ip.len);
+	netlink_put(&message, IFA_ADDRESS, address->ip.data, address->ip.len);
+	return netlink_request(fd, &message, err, "add an address");
+}
+
+static int set_up_interface(int fd, const Cella__Agent__Interface *interface, struct err *err)
+{
+	int index = find_device(fd, interface, err), ret;
+
+	if (index < 0)
+		return index;
+	ret = set_link(fd, index, interface, err);
+	for (size_t i = 0; i < interface->n_addresses && ret == 0; i++)
+		ret = add_address(fd, index, interface->addresses[i], err);
+	return ret < 0 ? err_wrap(err, "interface %s", interface->name) : 0;
+}
+
+static int index_of(const char *name, struct err *err)
+{
+	unsigned int index = if_nametoindex(name);
+
+	return index ? (int)index : err_msg(err, ENODEV, "there is no interface %s", name);
+}
+
+static int add_route(int fd, const Cella__Agent__Route *route, struct err *err)
+{
+	const ProtobufCBinaryData *ip = &route->destination->ip;
+	struct rtmsg info = {
+		.rtm_family = (uint8_t)family_of(ip),
+		.rtm_dst_len = (uint8_t)route->destination->prefix,
+		.rtm_table = RT_TABLE_MAIN,
+		.rtm_protocol = RTPROT_STATIC,
+		.rtm_scope = (uint8_t)route->scope,
+		.rtm_type = RTN_UNICAST,
+	};
+	int index = index_of(route->interface, err);
+	struct netlink_message message;
+
+	if (index < 0)
+		return index;
+	if (info.rtm_family == AF_UNSPEC || route->destination->prefix > ip->len * 8 ||
+	    (route->gateway.len && route->gateway.len != ip->len) || (route->source.len && route->source.len != ip->len))
+		return err_msg(err, EINVAL, "a route's addresses are malformed");
+	netlink_begin(&message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
+	if (info.rtm_dst_len)
+		netlink_put(&message, RTA_DST, ip->data, ip->len);
+	if (route->gateway.len)
+		netlink_put(&message, RTA_GATEWAY, route->gateway.data, route->gateway.len);
+	if (route->source.len)
+		netlink_put(&message, RTA_PREFSRC, route->source.data, route->source.len);
+	if (route->metric)
+		netlink_put_u32(&message, RTA_PRIORITY, route->metric);
+	netlink_put_u32(&message, RTA_OIF, (uint32_t)index);
+	return netlink_request(fd, &message, err, "add a route");
+}
+
+static int add_neighbour(int fd, const Cella__Agent__Neighbour *neighbour, struct err *err)
+{
+	struct ndmsg info = { .ndm_family = (uint8_t)family_of(&neighbour->ip), .ndm_state = NUD_PERMANENT };
+	int index = index_of(neighbour->interface, err);
+	struct netlink_message message;
+
+	if (index < 0)
+		return index;
+	if (info.ndm_family == AF_UNSPEC || neighbour->mac.len != MAC_BYTES)
+		return err_msg(err, EINVAL, "a neighbour's addresses are malformed");
+	info.ndm_ifindex = index;
+	netlink_begin(&message, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
+	netlink_put(&message, NDA_DST, neighbour->ip.data, neighbour->ip.len);
+	netlink_put(&message, NDA_LLADDR, neighbour->mac.data, neighbour->mac.len);
+	return netlink_request(fd, &message, err, "add a neighbour");
+}
+
+/* What a route needs comes first: routes to the link itself before those through a gateway on it. */
+static int add_routes(int fd, const Cella__Agent__Network *network, struct err *err)
+{
+	int ret = 0;
+
+	for (int through_gateway = 0; through_gateway <= 1; through_gateway++)
+		for (size_t i = 0; i < network->n_routes && ret == 0; i++) {
+			const Cella__Agent__Route *route = network->routes[i];
+
+			if (!route->destination)
+				ret = err_msg(err, EINVAL, "a route without a destination");
+			else if ((route->gateway.len > 0) == through_gateway)
+				ret = add_route(fd, route, err);
+		}
+	return ret;
+}
+
+int network_set_up(const Cella__Agent__Network *network, struct err *err)
+{
+	auto_fd fd = -1;
+	int ret = 0;
+
+	if (!network)
+		return 0;
+	fd = netlink_open(err);
+	if (fd < 0)
+		return fd;
+	for (size_t i = 0; i < network->n_interfaces && ret == 0; i++)
+		ret = set_up_interface(fd, network->interfaces[i], err);
+	if (ret == 0)
+		ret = add_routes(fd, network, err);
+	for (size_t i = 0; i < network->n_neighbours && ret == 0; i++)
+		ret = add_neighbour(fd, network->neighbours[i], err);
+	return ret < 0 ? err_wrap(err, "network") : 0;
+}

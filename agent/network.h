@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest's network: the links, addresses, routes and neighbours that the host's namespace has. */
+#ifndef AGENT_NETWORK_H
+#define AGENT_NETWORK_H
+
+#include "agent/proto/agent.pb-c.h"
+#include "lib/err.h"
+
+/* Sets it up. network NULL: nothing to do. */
+int network_set_up(const Cella__Agent__Network *network, struct err *err) must_check;
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the links of a network namespace to taps and to what the guest is told. */
+#include "runtime/network.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_tun.h>
+#include <linux/neighbour.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/tc_act/tc_mirred.h>
+#include <linux/virtio_net.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/netlink.h"
+
+#define MAC_BYTES sizeof(((struct network_link *)0)->mac)
+#define INGRESS_HANDLE TC_H_MAKE(TC_H_INGRESS, 0)
+#define FILTER_PRIORITY 1
+
+const char *network_namespace_path(const json_t *config)
+{
+	const json_t *list = json_object_get(json_object_get(config, "linux"), "namespaces"), *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry) {
+		const char *path = json_get_string(entry, "path", "");
+
+		if (!strcmp(json_get_string(entry, "type", ""), "network"))
+			return *path ? path : NULL;
+	}
+	return NULL;
+}
+
+/* One element more of a repeated field, whose elements are messages. */
+static void *append(void *list, size_t *n, size_t size, void (*init)(void *message))
+{
+	void ***array = list;
+	void **grown = realloc(*array, (*n + 1) * sizeof(**array));
+	void *element = grown ? calloc(1, size) : NULL;
+
+	if (grown)
+		*array = grown;
+	if (!element)
+		return NULL;
+	init(element);
+	(*array)[(*n)++] = element;
+	return element;
+}
+
+static int copy_bytes(ProtobufCBinaryData *to, const void *data, size_t len)
+{
+	to->data = malloc(len);
+	if (!to->data)
+		return -ENOMEM;
+	memcpy(to->data, data, len);
+	to->len = len;
+	return 0;
+}
+
+static int copy_attribute(ProtobufCBinaryData *to, const struct rtattr *attribute)
+{
+	return attribute ? copy_bytes(to, RTA_DATA(attribute), RTA_PAYLOAD(attribute)) : 0;
+}
+
+static struct network_link *link_by_index(struct network *network, uint32_t index)
+{
+	for (size_t i = 0; i < network->n; i++)
+		if ((uint32_t)network->links[i].index == index)
+			return &network->links[i];
+	return NULL;
+}
+
+/* Ethernet links that are up. Tunnels' fallback devices, loopback and what is down have no place in the guest. */
+static int visit_link(const struct nlmsghdr *header, void *ctx)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(header);
+	const struct rtattr *attributes[IFLA_MAX + 1];
+	struct network *network = ctx;
+	struct network_link *link;
+
+	netlink_attributes(header, sizeof(*info), attributes, IFLA_MAX);
+	if (info->ifi_type != ARPHRD_ETHER || info->ifi_flags & IFF_LOOPBACK || !(info->ifi_flags & IFF_UP))
+		return 0;
+	if (!attributes[IFLA_IFNAME] || !attributes[IFLA_ADDRESS] || RTA_PAYLOAD(attributes[IFLA_ADDRESS]) != MAC_BYTES)
+		return 0;
+	if (network->n == NETWORK_LINKS_MAX)
+		return -E2BIG;
+	link = &network->links[network->n++];
+	*link = (struct network_link){ .index = info->ifi_index, .tap = -1, .mtu = netlink_u32(attributes[IFLA_MTU], 1500) };
+	snprintf(link->name, sizeof(link->name), "%s", (const char *)RTA_DATA(attributes[IFLA_IFNAME]));
+	memcpy(link->mac, RTA_DATA(attributes[IFLA_ADDRESS]), MAC_BYTES);
+	return 0;
+}
+
+static int add_interfaces(struct network *network)
+{
+	for (size_t i = 0; i < network->n; i++) {
+		const struct network_link *link = &network->links[i];
+		Cella__Agent__Interface *interface =
+			append(&network->message->interfaces, &network->message->n_interfaces, sizeof(*interface),
+			       (void (*)(void *))cella__agent__interface__init);
+
+		if (!interface)
+			return -ENOMEM;
+		interface->name = strdup(link->name);
+		interface->mtu = link->mtu;
+		if (!interface->name || copy_bytes(&interface->mac, link->mac, MAC_BYTES) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Link-local IPv6 addresses are left out: the guest makes the same from the same MAC address. */
+static int visit_address(const struct nlmsghdr *header, void *ctx)
+{
+	const struct ifaddrmsg *info = NLMSG_DATA(header);
+	const struct rtattr *attributes[IFA_MAX + 1], *ip;
+	struct network *network = ctx;
+	const struct network_link *link = link_by_index(network, info->ifa_index);
+	Cella__Agent__Interface *interface;
+	Cella__Agent__Address *address;
+
+	netlink_attributes(header, sizeof(*info), attributes, IFA_MAX);
+	ip = attributes[IFA_LOCAL] ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS];
+	if (!link || !ip || (info->ifa_family == AF_INET6 && info->ifa_scope == RT_SCOPE_LINK))
+		return 0;
+	interface = network->message->interfaces[link - network->links];
+	address = append(&interface->addresses, &interface->n_addresses, sizeof(*address),
+			 (void (*)(void *))cella__agent__address__init);
+	if (!address)
+		return -ENOMEM;
+	address->prefix = info->ifa_prefixlen;
+	return copy_attribute(&address->ip, ip);
+}
+
+/* The main table's unicast routes, but for those that the kernel makes with each address. */
+static int visit_route(const struct nlmsghdr *header, void *ctx)
+{
+	static const uint8_t any[16];
+	const struct rtmsg *info = NLMSG_DATA(header);
+	const struct rtattr *attributes[RTA_MAX + 1];
+	struct network *network = ctx;
+	const struct network_link *link;
+	Cella__Agent__Route *route;
+
+	netlink_attributes(header, sizeof(*info), attributes, RTA_MAX);
+	link = link_by_index(network, netlink_u32(attributes[RTA_OIF], 0));
+	if (!link || info->rtm_type != RTN_UNICAST || info->rtm_protocol == RTPROT_KERNEL ||
+	    netlink_u32(attributes[RTA_TABLE], info->rtm_table) != RT_TABLE_MAIN)
+		return 0;
+	route = append(&network->message->routes, &network->message->n_routes, sizeof(*route),
+		       (void (*)(void *))cella__agent__route__init);
+	if (!route)
+		return -ENOMEM;
+	route->interface = strdup(link->name);
+	route->destination = calloc(1, sizeof(*route->destination));
+	if (!route->interface || !route->destination)
+		return -ENOMEM;
+	cella__agent__address__init(route->destination);
+	route->destination->prefix = info->rtm_dst_len;
+	route->metric = netlink_u32(attributes[RTA_PRIORITY], 0);
+	route->scope = info->rtm_scope;
+	if (attributes[RTA_DST] ? copy_attribute(&route->destination->ip, attributes[RTA_DST]) < 0 :
+				  copy_bytes(&route->destination->ip, any, info->rtm_family == AF_INET ? 4 : 16) < 0)
+		return -ENOMEM;
+	if (copy_attribute(&route->gateway, attributes[RTA_GATEWAY]) < 0)
+		return -ENOMEM;
+	return copy_attribute(&route->source, attributes[RTA_PREFSRC]);
+}
+
+static int visit_neighbour(const struct nlmsghdr *header, void *ctx)
+{
+	const struct ndmsg *info = NLMSG_DATA(header);
+	const struct rtattr *attributes[NDA_MAX + 1];
+	struct network *network = ctx;
+	const struct network_link *link = link_by_index(network, (uint32_t)info->ndm_ifindex);
+	Cella__Agent__Neighbour *neighbour;
+
+	netlink_attributes(header, sizeof(*info), attributes, NDA_MAX);
+	if (!link || !(info->ndm_state & NUD_PERMANENT) || info->ndm_flags & NTF_PROXY || !attributes[NDA_DST] ||
+	    !attributes[NDA_LLADDR] || RTA_PAYLOAD(attributes[NDA_LLADDR]) != MAC_BYTES)
+		return 0;
+	neighbour = append(&network->message->neighbours, &network->message->n_neighbours, sizeof(*neighbour),
+			   (void (*)(void *))cella__agent__neighbour__init);
+	if (!neighbour)
+		return -ENOMEM;
+	neighbour->interface = strdup(link->name);
+	if (!neighbour->interface || copy_attribute(&neighbour->ip, attributes[NDA_DST]) < 0)
+		return -ENOMEM;
+	return copy_attribute(&neighbour->mac, attributes[NDA_LLADDR]);
+}
+
+static int scan(struct network *network, int fd, struct err *err)
+{
+	struct netlink_message message;
+	struct ifinfomsg links = { .ifi_family = AF_UNSPEC };
+	struct ifaddrmsg addresses = { .ifa_family = AF_UNSPEC };
+	struct rtmsg routes = { .rtm_family = AF_UNSPEC };
+	struct ndmsg neighbours = { .ndm_family = AF_UNSPEC };
+
+	netlink_begin(&message, RTM_GETLINK, 0, &links, sizeof(links));
+	if (netlink_dump(fd, &message, visit_link, network, err, "list the links") < 0)
+		return -err->code;
+	if (network->n == 0)
+		return 0;
+	network->message = calloc(1, sizeof(*network->message));
+	if (network->message)
+		cella__agent__network__init(network->message);
+	if (!network->message || add_interfaces(network) < 0)
+		return err_set(err, ENOMEM, "list the links");
+	netlink_begin(&message, RTM_GETADDR, 0, &addresses, sizeof(addresses));
+	if (netlink_dump(fd, &message, visit_address, network, err, "list the addresses") < 0)
+		return -err->code;
+	netlink_begin(&message, RTM_GETROUTE, 0, &routes, sizeof(routes));
+	if (netlink_dump(fd, &message, visit_route, network, err, "list the routes") < 0)
+		return -err->code;
+	netlink_begin(&message, RTM_GETNEIGH, 0, &neighbours, sizeof(neighbours));
+	return netlink_dump(fd, &message, visit_neighbour, network, err, "list the neighbours");
+}
+
+/* The tap goes away with its descriptor. */
+static int open_tap(int fd, const struct network_link *link, int *ret_index, struct err *err)
+{
+	auto_fd tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	int header = sizeof(struct virtio_net_hdr_v1);
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	struct netlink_message message;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "cella%d", link->index);
+	if (tap < 0)
+		return err_set(err, errno, "open /dev/net/tun");
+	if (ioctl(tap, TUNSETIFF, &request) < 0 || ioctl(tap, TUNSETVNETHDRSZ, &header) < 0)
+		return err_set(err, errno, "create tap %s", request.ifr_name);
+	info.ifi_index = (int)if_nametoindex(request.ifr_name);
+	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
+	netlink_put_u32(&message, IFLA_MTU, link->mtu);
+	if (netlink_request(fd, &message, err, "bring the tap up") < 0)
+		return -err->code;
+	*ret_index = info.ifi_index;
+	return fd_take(&tap);
+}
+
+/* Every frame that comes in at link `from` leaves through link `to` (tc-mirred(8)), and nothing else sees it. */
+static int redirect(int fd, int from, int to, struct err *err)
+{
+	struct tcmsg qdisc = { .tcm_ifindex = from, .tcm_handle = INGRESS_HANDLE, .tcm_parent = TC_H_INGRESS };
+	struct tcmsg filter = {
+		.tcm_ifindex = from,
+		.tcm_parent = INGRESS_HANDLE,
+		.tcm_info = TC_H_MAKE(FILTER_PRIORITY << 16, htons(ETH_P_ALL)),
+	};
+	struct tc_mirred mirred = { .action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to };
+	struct netlink_message message;
+	size_t options, actions, action, action_options;
+
+	/* An earlier VM's redirect may be left in a namespace that outlives containers; there is none otherwise. */
+	netlink_begin(&message, RTM_DELQDISC, 0, &qdisc, sizeof(qdisc));
+	if (netlink_request(fd, &message, err, "remove the old redirect") < 0 && err->code != ENOENT && err->code != EINVAL)
+		return -err->code;
+	netlink_begin(&message, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &qdisc, sizeof(qdisc));
+	netlink_put_string(&message, TCA_KIND, "ingress");
+	if (netlink_request(fd, &message, err, "add an ingress queue") < 0)
+		return -err->code;
+	netlink_begin(&message, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &filter, sizeof(filter));
+	netlink_put_string(&message, TCA_KIND, "matchall");
+	options = netlink_nest(&message, TCA_OPTIONS);
+	actions = netlink_nest(&message, TCA_MATCHALL_ACT);
+	action = netlink_nest(&message, 1);
+	netlink_put_string(&message, TCA_ACT_KIND, "mirred");
+	action_options = netlink_nest(&message, TCA_ACT_OPTIONS);
+	netlink_put(&message, TCA_MIRRED_PARMS, &mirred, sizeof(mirred));
+	netlink_nest_end(&message, action_options);
+	netlink_nest_end(&message, action);
+	netlink_nest_end(&message, actions);
+	netlink_nest_end(&message, options);
+	return netlink_request(fd, &message, err, "redirect its frames");
+}
+
+static int connect_link(int fd, struct network_link *link, struct err *err)
+{
+	int tap_index, ret;
+
+	link->tap = open_tap(fd, link, &tap_index, err);
+	ret = link->tap < 0 ? link->tap : redirect(fd, link->index, tap_index, err);
+	if (ret == 0)
+		ret = redirect(fd, tap_index, link->index, err);
+	return ret < 0 ? err_wrap(err, "link %s", link->name) : 0;
+}
+
+static int take_over_here(struct network *network, struct err *err)
+{
+	auto_fd fd = netlink_open(err);
+	int ret = fd < 0 ? fd : scan(network, fd, err);
+
+	for (size_t i = 0; i < network->n && ret == 0; i++)
+		ret = connect_link(fd, &network->links[i], err);
+	return ret;
+}
+
+int network_take_over(struct network *network, const char *namespace_path, struct err *err)
+{
+	auto_fd own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = -1;
+	int ret;
+
+	*network = (struct network){ .n = 0 };
+	if (!namespace_path)
+		return 0;
+	other = open(namespace_path, O_RDONLY | O_CLOEXEC);
+	if (own < 0 || other < 0 || setns(other, CLONE_NEWNET) < 0)
+		return err_set(err, errno, "join network namespace %s", namespace_path);
+	ret = take_over_here(network, err);
+	if (ret < 0)
+		err_wrap(err, "network namespace %s", namespace_path);
+	/* What follows would happen in the wrong place. */
+	if (setns(own, CLONE_NEWNET) < 0)
+		abort();
+	return ret;
+}
+
+void network_release(struct network *network)
+{
+	for (size_t i = 0; i < network->n; i++)
+		if (network->links[i].tap >= 0)
+			close(network->links[i].tap);
+	if (network->message)
+		cella__agent__network__free_unpacked(network->message, NULL);
+	*network = (struct network){ .n = 0 };
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes a network namespace over into the VM: each of its links gets a tap, and traffic control passes every frame from
+ * one to the other, both ways, before the host's network stack sees it. The guest gets the link's name, MAC address,
+ * MTU, addresses, routes and permanent neighbours, so that inside everything is as the engine has set it up.
+ */
+#ifndef RUNTIME_NETWORK_H
+#define RUNTIME_NETWORK_H
+
+#include <jansson.h>
+#include <net/if.h>
+
+#include "agent/proto/agent.pb-c.h"
+#include "lib/err.h"
+
+#define NETWORK_LINKS_MAX 8 /* CONFIG_NETS_MAX of the VMM */
+
+struct network_link {
+	char name[IFNAMSIZ];
+	int index;
+	uint32_t mtu;
+	uint8_t mac[6];
+	int tap; /* owned */
+};
+
+struct network {
+	struct network_link links[NETWORK_LINKS_MAX];
+	size_t n;
+	Cella__Agent__Network *message; /* owned; NULL: the namespace has no links */
+};
+
+/* Whether config.json's network namespace exists before the container: then it may have links. NULL if not. */
+const char *network_namespace_path(const json_t *config);
+
+/* Call it while there is a single thread: it enters the namespace and comes back. 0 or -errno. */
+int network_take_over(struct network *network, const char *namespace_path, struct err *err) must_check;
+
+void network_release(struct network *network);
+
+#endif
