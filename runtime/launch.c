@@ -306,6 +306,9 @@ static void undo(struct creation *c)
 	if (c->standin > 0 && process_identify(c->standin, &standin) == 0)
 		process_kill_wait(&standin, KILL_TIMEOUT_MS);
 	process_kill_wait(&c->state.vmm, KILL_TIMEOUT_MS);
+	network_release(&c->network);
+	if (network_give_back(network_namespace_path(c->config), &ignored) < 0)
+		log_warn("%s", ignored.msg);
 	if (c->has_directory && state_remove(&c->state, &ignored) < 0)
 		log_warn("%s", ignored.msg);
 	if (c->options->pid_file)

@@ -26,7 +26,8 @@
 
 #define MAC_BYTES sizeof(((struct network_link *)0)->mac)
 #define INGRESS_HANDLE TC_H_MAKE(TC_H_INGRESS, 0)
-#define FILTER_PRIORITY 1
+#define FILTER_PRIORITY 0xce11 /* tells our filter from others on the same link */
+#define TAP_NAME "cella%d"     /* the number is its link's index */
 
 const char *network_namespace_path(const json_t *config)
 {
@@ -81,7 +82,14 @@ static struct network_link *link_by_index(struct network *network, uint32_t inde
 	return NULL;
 }
 
-/* Ethernet links that are up. Tunnels' fallback devices, loopback and what is down have no place in the guest. */
+static bool is_tap(const char *name)
+{
+	int index, end = 0;
+
+	return sscanf(name, TAP_NAME "%n", &index, &end) == 1 && !name[end];
+}
+
+/* Ethernet links that are up, but our own taps. Loopback, tunnels and what is down have no place in the guest. */
 static int visit_link(const struct nlmsghdr *header, void *ctx)
 {
 	const struct ifinfomsg *info = NLMSG_DATA(header);
@@ -93,6 +101,8 @@ static int visit_link(const struct nlmsghdr *header, void *ctx)
 	if (info->ifi_type != ARPHRD_ETHER || info->ifi_flags & IFF_LOOPBACK || !(info->ifi_flags & IFF_UP))
 		return 0;
 	if (!attributes[IFLA_IFNAME] || !attributes[IFLA_ADDRESS] || RTA_PAYLOAD(attributes[IFLA_ADDRESS]) != MAC_BYTES)
+		return 0;
+	if (is_tap(RTA_DATA(attributes[IFLA_IFNAME])))
 		return 0;
 	if (network->n == NETWORK_LINKS_MAX)
 		return -E2BIG;
@@ -238,7 +248,7 @@ static int open_tap(int fd, const struct network_link *link, int *ret_index, str
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
 	struct netlink_message message;
 
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "cella%d", link->index);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), TAP_NAME, link->index);
 	if (tap < 0)
 		return err_set(err, errno, "open /dev/net/tun");
 	if (ioctl(tap, TUNSETIFF, &request) < 0 || ioctl(tap, TUNSETVNETHDRSZ, &header) < 0)
@@ -252,26 +262,43 @@ static int open_tap(int fd, const struct network_link *link, int *ret_index, str
 	return fd_take(&tap);
 }
 
+static struct tcmsg our_filter(int link)
+{
+	return (struct tcmsg){
+		.tcm_ifindex = link,
+		.tcm_parent = INGRESS_HANDLE,
+		.tcm_info = TC_H_MAKE((uint32_t)FILTER_PRIORITY << 16, htons(ETH_P_ALL)),
+	};
+}
+
+/* Whether or not there is one. */
+static int remove_redirect(int fd, int link, struct err *err)
+{
+	struct tcmsg filter = our_filter(link);
+	struct netlink_message message;
+
+	netlink_begin(&message, RTM_DELTFILTER, 0, &filter, sizeof(filter));
+	netlink_put_string(&message, TCA_KIND, "matchall");
+	if (netlink_request(fd, &message, err, "remove the redirect") == 0 || err->code == ENOENT || err->code == EINVAL)
+		return 0;
+	return -err->code;
+}
+
 /* Every frame that comes in at link `from` leaves through link `to` (tc-mirred(8)), and nothing else sees it. */
 static int redirect(int fd, int from, int to, struct err *err)
 {
 	struct tcmsg qdisc = { .tcm_ifindex = from, .tcm_handle = INGRESS_HANDLE, .tcm_parent = TC_H_INGRESS };
-	struct tcmsg filter = {
-		.tcm_ifindex = from,
-		.tcm_parent = INGRESS_HANDLE,
-		.tcm_info = TC_H_MAKE(FILTER_PRIORITY << 16, htons(ETH_P_ALL)),
-	};
+	struct tcmsg filter = our_filter(from);
 	struct tc_mirred mirred = { .action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to };
 	struct netlink_message message;
 	size_t options, actions, action, action_options;
 
-	/* An earlier VM's redirect may be left in a namespace that outlives containers; there is none otherwise. */
-	netlink_begin(&message, RTM_DELQDISC, 0, &qdisc, sizeof(qdisc));
-	if (netlink_request(fd, &message, err, "remove the old redirect") < 0 && err->code != ENOENT && err->code != EINVAL)
-		return -err->code;
 	netlink_begin(&message, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &qdisc, sizeof(qdisc));
 	netlink_put_string(&message, TCA_KIND, "ingress");
-	if (netlink_request(fd, &message, err, "add an ingress queue") < 0)
+	if (netlink_request(fd, &message, err, "add an ingress queue") < 0 && err->code != EEXIST)
+		return -err->code;
+	/* A runtime that was killed may have left one. */
+	if (remove_redirect(fd, from, err) < 0)
 		return -err->code;
 	netlink_begin(&message, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &filter, sizeof(filter));
 	netlink_put_string(&message, TCA_KIND, "matchall");
@@ -299,34 +326,67 @@ static int connect_link(int fd, struct network_link *link, struct err *err)
 	return ret < 0 ? err_wrap(err, "link %s", link->name) : 0;
 }
 
-static int take_over_here(struct network *network, struct err *err)
+static int take_over_here(struct network *network, int fd, struct err *err)
 {
-	auto_fd fd = netlink_open(err);
-	int ret = fd < 0 ? fd : scan(network, fd, err);
+	int ret = scan(network, fd, err);
 
 	for (size_t i = 0; i < network->n && ret == 0; i++)
 		ret = connect_link(fd, &network->links[i], err);
 	return ret;
 }
 
-int network_take_over(struct network *network, const char *namespace_path, struct err *err)
+/* Links without a live tap: one that has a tap is another VM's by now. */
+static int give_back_here(struct network *network, int fd, struct err *err)
 {
-	auto_fd own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = -1;
+	struct ifinfomsg links = { .ifi_family = AF_UNSPEC };
+	struct netlink_message message;
+	char tap[IFNAMSIZ];
 	int ret;
 
-	*network = (struct network){ .n = 0 };
-	if (!namespace_path)
-		return 0;
-	other = open(namespace_path, O_RDONLY | O_CLOEXEC);
+	netlink_begin(&message, RTM_GETLINK, 0, &links, sizeof(links));
+	ret = netlink_dump(fd, &message, visit_link, network, err, "list the links");
+	for (size_t i = 0; i < network->n && ret == 0; i++) {
+		snprintf(tap, sizeof(tap), TAP_NAME, network->links[i].index);
+		if (!if_nametoindex(tap))
+			ret = remove_redirect(fd, network->links[i].index, err);
+	}
+	return ret;
+}
+
+/* Does something in a network namespace and comes back. */
+static int within(const char *namespace_path, int (*act)(struct network *network, int fd, struct err *err),
+		  struct network *network, struct err *err)
+{
+	auto_fd own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = open(namespace_path, O_RDONLY | O_CLOEXEC);
+	auto_fd fd = -1;
+	int ret;
+
 	if (own < 0 || other < 0 || setns(other, CLONE_NEWNET) < 0)
 		return err_set(err, errno, "join network namespace %s", namespace_path);
-	ret = take_over_here(network, err);
+	fd = netlink_open(err);
+	ret = fd < 0 ? fd : act(network, fd, err);
 	if (ret < 0)
 		err_wrap(err, "network namespace %s", namespace_path);
 	/* What follows would happen in the wrong place. */
 	if (setns(own, CLONE_NEWNET) < 0)
 		abort();
 	return ret;
+}
+
+int network_take_over(struct network *network, const char *namespace_path, struct err *err)
+{
+	*network = (struct network){ .n = 0 };
+	return namespace_path ? within(namespace_path, take_over_here, network, err) : 0;
+}
+
+int network_give_back(const char *namespace_path, struct err *err)
+{
+	struct network network = { .n = 0 };
+
+	/* A namespace that is gone has taken everything with it. */
+	if (!namespace_path || access(namespace_path, F_OK) < 0)
+		return 0;
+	return within(namespace_path, give_back_here, &network, err);
 }
 
 void network_release(struct network *network)

@@ -35,6 +35,13 @@ const char *network_namespace_path(const json_t *config);
 /* Call it while there is a single thread: it enters the namespace and comes back. 0 or -errno. */
 int network_take_over(struct network *network, const char *namespace_path, struct err *err) must_check;
 
+/* Closes the taps: with the VMM's copies they go away. */
 void network_release(struct network *network);
+
+/*
+ * Lets the host's stack have the namespace's links again, once the VM and its taps are gone. namespace_path may be NULL,
+ * and name a namespace that is gone: nothing to do. Otherwise as network_take_over.
+ */
+int network_give_back(const char *namespace_path, struct err *err) must_check;
 
 #endif

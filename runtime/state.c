@@ -60,21 +60,32 @@ int process_identify(pid_t pid, struct process_id *id)
 	return pid > 0 ? read_stat(pid, &state, &id->start_time) : -ESRCH;
 }
 
-bool process_alive(const struct process_id *id)
+/* Whether the pid is still that process's; *ret_state as in proc(5). */
+static bool is_same_process(const struct process_id *id, char *ret_state)
 {
 	uint64_t start;
+
+	return id->pid > 0 && read_stat(id->pid, ret_state, &start) == 0 && start == id->start_time;
+}
+
+bool process_alive(const struct process_id *id)
+{
 	char state;
 
-	return id->pid > 0 && read_stat(id->pid, &state, &start) == 0 && start == id->start_time && state != 'Z' && state != 'X';
+	return is_same_process(id, &state) && state != 'Z' && state != 'X';
 }
 
 void process_kill_wait(const struct process_id *id, int timeout_ms)
 {
 	auto_fd pidfd = id->pid > 0 ? (int)syscall(SYS_pidfd_open, id->pid, 0) : -1;
 	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+	char state;
 
-	/* The descriptor first, then the look: from here on it is this process or none. */
-	if (pidfd < 0 || !process_alive(id))
+	/*
+	 * The descriptor first, then the look: from here on it is this process or none. A zombie is waited for as well:
+	 * its other threads may still be on their way, with its files open.
+	 */
+	if (pidfd < 0 || !is_same_process(id, &state))
 		return;
 	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0)
 		while (poll(&pfd, 1, timeout_ms) < 0 && errno == EINTR)

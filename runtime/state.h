@@ -67,7 +67,7 @@ int process_identify(pid_t pid, struct process_id *id) must_check;
 /* Whether it runs (a zombie does not). */
 bool process_alive(const struct process_id *id);
 
-/* SIGKILL, and waits at most timeout_ms until it is gone. */
+/* SIGKILL, and waits at most timeout_ms until it is gone with all its threads. */
 void process_kill_wait(const struct process_id *id, int timeout_ms);
 
 #endif
