@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attributes: stat, times, owners, modes, extended attributes, and those of the file system. */
+#include "vmm/fs/operations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static void reply_stat(fuse_req_t req, fuse_ino_t id, const struct inode *inode)
+{
+	struct stat st = { .st_ino = INODES_ROOT_ID, .st_mode = S_IFDIR | 0555, .st_nlink = 2, .st_blksize = 4096 };
+
+	if (!inode && id != INODES_ROOT_ID)
+		fuse_reply_err(req, ENOENT);
+	else if (inode && fstatat(inode->fd, "", &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_attr(req, &st, TIMEOUT_SECONDS);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+	auto_inode inode = inode_of(req, id);
+
+	(void)fi;
+	reply_stat(req, id, inode.inode);
+}
+
+static int set_size(fuse_req_t req, const struct inode *inode, off_t size, struct fuse_file_info *fi)
+{
+	auto_handle handle = handle_of(req, fi);
+	auto_fd fd = -1;
+
+	if (handle.handle)
+		return ftruncate(handle.handle->fd, size);
+	fd = inode_reopen(passthrough_of(req), inode, O_WRONLY);
+	return fd < 0 ? -1 : ftruncate(fd, size);
+}
+
+static int set_times(const struct inode *inode, const struct stat *attr, int which)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } };
+
+	if (which & FUSE_SET_ATTR_ATIME)
+		times[0] = attr->st_atim;
+	if (which & FUSE_SET_ATTR_ATIME_NOW)
+		times[0].tv_nsec = UTIME_NOW;
+	if (which & FUSE_SET_ATTR_MTIME)
+		times[1] = attr->st_mtim;
+	if (which & FUSE_SET_ATTR_MTIME_NOW)
+		times[1].tv_nsec = UTIME_NOW;
+	return utimensat(inode->fd, "", times, AT_EMPTY_PATH);
+}
+
+#define SET_ATTR_TIMES \
+	(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)
+
+static int set_attributes(fuse_req_t req, const struct inode *inode, struct stat *attr, int which,
+			  struct fuse_file_info *fi)
+{
+	struct magic_path path = magic_path(inode->fd);
+
+	if (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
+		uid_t uid = which & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
+		gid_t gid = which & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
+
+		if (fchownat(inode->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+			return -1;
+	}
+	/* After the owner: chown(2) may clear set-id bits that the caller wants to set. */
+	if (which & FUSE_SET_ATTR_MODE && fchmodat(passthrough_of(req)->proc_self_fd, path.name, attr->st_mode & 07777, 0) < 0)
+		return -1;
+	if (which & FUSE_SET_ATTR_SIZE && set_size(req, inode, attr->st_size, fi) < 0)
+		return -1;
+	if (which & SET_ATTR_TIMES && set_times(inode, attr, which) < 0)
+		return -1;
+	return 0;
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int which, struct fuse_file_info *fi)
+{
+	auto_inode inode = inode_of(req, id);
+
+	if (!inode.inode)
+		fuse_reply_err(req, no_inode(id));
+	else if (set_attributes(req, inode.inode, attr, which, fi) < 0)
+		fuse_reply_err(req, errno);
+	else
+		reply_stat(req, id, inode.inode);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t id)
+{
+	auto_inode inode = inode_of(req, id);
+	struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_MAX };
+
+	if (!inode.inode) {
+		if (id == INODES_ROOT_ID)
+			fuse_reply_statfs(req, &st);
+		else
+			fuse_reply_err(req, ENOENT);
+		return;
+	}
+	/* fstatfs(2) takes O_PATH descriptors. */
+	if (fstatvfs(inode.inode->fd, &st) < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_statfs(req, &st);
+}
+
+/* Extended attributes by path through the working directory, which is /proc/self/fd: O_PATH descriptors have none. */
+void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags)
+{
+	auto_inode inode = inode_of(req, id);
+
+	if (!inode.inode) {
+		fuse_reply_err(req, no_inode(id));
+		return;
+	}
+	if (inode.inode->type == S_IFLNK)
+		fuse_reply_err(req, EPERM);
+	else
+		fuse_reply_err(req, setxattr(magic_path(inode.inode->fd).name, name, value, size, flags) < 0 ? errno : 0);
+}
+
+static void reply_xattr(fuse_req_t req, const char *value, ssize_t n, size_t size)
+{
+	if (n < 0)
+		fuse_reply_err(req, errno);
+	else if (size == 0)
+		fuse_reply_xattr(req, (size_t)n);
+	else
+		fuse_reply_buf(req, value, (size_t)n);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size)
+{
+	auto_inode inode = inode_of(req, id);
+	auto_free char *value = NULL;
+
+	if (!inode.inode) {
+		fuse_reply_err(req, id == INODES_ROOT_ID ? ENODATA : ENOENT);
+		return;
+	}
+	if (inode.inode->type == S_IFLNK) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	if (size > XATTR_SIZE_MAX)
+		size = XATTR_SIZE_MAX;
+	value = malloc(size ? size : 1);
+	if (!value)
+		fuse_reply_err(req, ENOMEM);
+	else
+		reply_xattr(req, value, getxattr(magic_path(inode.inode->fd).name, name, value, size), size);
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size)
+{
+	auto_inode inode = inode_of(req, id);
+	auto_free char *value = NULL;
+
+	if (!inode.inode || inode.inode->type == S_IFLNK) {
+		if (size == 0)
+			fuse_reply_xattr(req, 0);
+		else
+			fuse_reply_buf(req, NULL, 0);
+		return;
+	}
+	if (size > XATTR_LIST_MAX)
+		size = XATTR_LIST_MAX;
+	value = malloc(size ? size : 1);
+	if (!value)
+		fuse_reply_err(req, ENOMEM);
+	else
+		reply_xattr(req, value, listxattr(magic_path(inode.inode->fd).name, value, size), size);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name)
+{
+	auto_inode inode = inode_of(req, id);
+
+	if (!inode.inode)
+		fuse_reply_err(req, no_inode(id));
+	else if (inode.inode->type == S_IFLNK)
+		fuse_reply_err(req, EPERM);
+	else
+		fuse_reply_err(req, removexattr(magic_path(inode.inode->fd).name, name) < 0 ? errno : 0);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open files: creating, opening, reading, writing. */
+#include "vmm/fs/operations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "vmm/virtio/virtqueue.h"
+
+#define FUSE_OUT_HEADER_SIZE 16
+
+/* Flags that a guest may hand through to open(2). O_DIRECT is left out: its buffers need alignments that FUSE's lack. */
+#define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_NOATIME | O_SYNC | O_DSYNC)
+
+/* The guest's kernel handles O_APPEND: it sends each write with its offset. Kept, pwrite(2) would ignore that offset. */
+static int host_flags(int flags)
+{
+	return flags & OPEN_FLAGS & ~O_APPEND;
+}
+
+void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+	auto_inode inode = inode_of(req, id);
+	int64_t number;
+	int fd;
+
+	if (!inode.inode) {
+		fuse_reply_err(req, no_inode(id));
+		return;
+	}
+	fd = inode_reopen(passthrough_of(req), inode.inode, host_flags(fi->flags));
+	if (fd < 0) {
+		fuse_reply_err(req, errno);
+		return;
+	}
+	number = handle_new(passthrough_of(req), fd);
+	if (number < 0) {
+		fuse_reply_err(req, (int)-number);
+		return;
+	}
+	fi->fh = (uint64_t)number;
+	if (fuse_reply_open(req, fi) < 0)
+		handle_release(passthrough_of(req), fi->fh);
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct passthrough *fs = passthrough_of(req);
+	auto_inode dir = inode_of(req, parent);
+	struct fuse_entry_param entry;
+	int64_t number;
+	int fd = -1, error;
+
+	if (!dir.inode) {
+		fuse_reply_err(req, no_inode(parent));
+		return;
+	}
+	errno = EPERM;
+	/* O_EXCL as the guest asked: without it an existing file is opened, but never through a symbolic link. */
+	if (caller_become(req) == 0)
+		fd = openat(dir.inode->fd, name,
+			    host_flags(fi->flags) | (fi->flags & O_EXCL) | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+			    mode);
+	caller_leave(req);
+	if (fd < 0) {
+		fuse_reply_err(req, errno);
+		return;
+	}
+	error = lookup_child(req, parent, name, &entry);
+	if (error) {
+		close(fd);
+		fuse_reply_err(req, error);
+		return;
+	}
+	number = handle_new(fs, fd);
+	if (number < 0) {
+		inodes_forget(&fs->inodes, entry.ino, 1);
+		fuse_reply_err(req, (int)-number);
+		return;
+	}
+	fi->fh = (uint64_t)number;
+	if (fuse_reply_create(req, &entry, fi) < 0) {
+		handle_release(fs, fi->fh);
+		inodes_forget(&fs->inodes, entry.ino, 1);
+	}
+}
+
+/* Straight into guest memory: the reply's writev finds the data in place. */
+void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	auto_handle handle = handle_of(req, fi);
+	struct fs_request *request = fs_current_request();
+	struct iovec iov[VIRTQUEUE_SIZE_MAX];
+	size_t n, left;
+	ssize_t got;
+	int used = 0;
+
+	(void)id;
+	if (!handle.handle) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	n = iov_slice(request->reply, request->nreply, FUSE_OUT_HEADER_SIZE, size, iov);
+	got = preadv(handle.handle->fd, iov, (int)n, offset);
+	if (got < 0) {
+		fuse_reply_err(req, errno);
+		return;
+	}
+	for (left = (size_t)got; left > 0; used++) {
+		if (iov[used].iov_len > left)
+			iov[used].iov_len = left;
+		left -= iov[used].iov_len;
+	}
+	fuse_reply_iov(req, iov, used);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
+		     struct fuse_file_info *fi)
+{
+	auto_handle handle = handle_of(req, fi);
+	ssize_t n;
+
+	(void)id;
+	if (!handle.handle) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	n = pwrite(handle.handle->fd, data, size, offset);
+	if (n < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
+void op_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+	(void)id;
+	(void)fi;
+	/* Nothing is buffered here, and locks are the guest kernel's: it need not ask again. */
+	fuse_reply_err(req, ENOSYS);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+	(void)id;
+	handle_release(passthrough_of(req), fi->fh);
+	fuse_reply_err(req, 0);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *fi)
+{
+	auto_handle handle = handle_of(req, fi);
+	int ret;
+
+	(void)id;
+	if (!handle.handle) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	ret = datasync ? fdatasync(handle.handle->fd) : fsync(handle.handle->fd);
+	fuse_reply_err(req, ret < 0 ? errno : 0);
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length, struct fuse_file_info *fi)
+{
+	auto_handle handle = handle_of(req, fi);
+
+	(void)id;
+	if (!handle.handle)
+		fuse_reply_err(req, EBADF);
+	else
+		fuse_reply_err(req, fallocate(handle.handle->fd, mode, offset, length) < 0 ? errno : 0);
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *fi)
+{
+	auto_handle handle = handle_of(req, fi);
+	off_t at;
+
+	(void)id;
+	if (!handle.handle || (whence != SEEK_DATA && whence != SEEK_HOLE)) {
+		fuse_reply_err(req, handle.handle ? EINVAL : EBADF);
+		return;
+	}
+	at = lseek(handle.handle->fd, offset, whence);
+	if (at < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_lseek(req, at);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
+			       fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t len, int flags)
+{
+	auto_handle from = handle_of(req, in_fi);
+	auto_handle to = handle_of(req, out_fi);
+	ssize_t n;
+
+	(void)in;
+	(void)out;
+	if (!from.handle || !to.handle) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	/* Bounded, so that one request cannot keep a worker for minutes; the guest asks again for the rest. */
+	if (len > 64 << 20)
+		len = 64 << 20;
+	n = copy_file_range(from.handle->fd, &in_offset, to.handle->fd, &out_offset, len, (unsigned int)flags);
+	if (n < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_write(req, (size_t)n);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the file server: what the operations share, and the operations themselves (passthrough.c has their table). */
+#ifndef VMM_FS_OPERATIONS_H
+#define VMM_FS_OPERATIONS_H
+
+#include "lib/cleanup.h"
+#include "vmm/fs/passthrough.h"
+
+#define TIMEOUT_SECONDS 1.0 /* how long the guest may believe names and attributes: the host may change files */
+
+struct passthrough *passthrough_of(fuse_req_t req);
+
+/* An inode reference that its scope gives back: auto_inode inode = inode_of(req, id). */
+struct inode_reference {
+	struct passthrough *fs;
+	struct inode *inode; /* NULL: nothing has this id */
+};
+
+#define auto_inode __attribute__((cleanup(inode_reference_release))) struct inode_reference
+
+struct inode_reference inode_of(fuse_req_t req, fuse_ino_t id);
+void inode_reference_release(struct inode_reference *reference);
+
+/* What operations on an id that has no inode answer: the root is virtual and read only, other numbers are made up. */
+int no_inode(fuse_ino_t id);
+
+/* "N": with the working directory set to /proc/self/fd this is a path that leads to the inode behind an O_PATH fd. */
+struct magic_path {
+	char name[16];
+};
+struct magic_path magic_path(int fd);
+
+/* Opens the file behind an inode. Device nodes and FIFOs are the guest kernel's business, never ours: ENXIO. */
+int inode_reopen(struct passthrough *fs, const struct inode *inode, int flags);
+
+/* A handle reference that its scope gives back. */
+struct handle_reference {
+	struct passthrough *fs;
+	struct handle *handle; /* NULL: nothing has this number */
+};
+
+#define auto_handle __attribute__((cleanup(handle_reference_release))) struct handle_reference
+
+struct handle_reference handle_of(fuse_req_t req, const struct fuse_file_info *fi);
+void handle_reference_release(struct handle_reference *reference);
+
+/* Takes fd in every case. The handle's number or -errno. */
+int64_t handle_new(struct passthrough *fs, int fd);
+void handle_release(struct passthrough *fs, uint64_t number);
+
+/* Between the two, what the thread creates belongs to the guest's caller. 0, or -1: leave all the same. */
+int caller_become(fuse_req_t req);
+void caller_leave(fuse_req_t req);
+
+/* Fills in the entry `name` of a directory, counted as looked up. 0 or an errno value. */
+int lookup_child(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_entry_param *entry);
+
+/* names.c */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n);
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void op_readlink(fuse_req_t req, fuse_ino_t id);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+		      unsigned int flags);
+
+/* attributes.c */
+void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
+void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int which, struct fuse_file_info *fi);
+void op_statfs(fuse_req_t req, fuse_ino_t id);
+void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags);
+void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size);
+void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name);
+
+/* files.c */
+void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
+		     struct fuse_file_info *fi);
+void op_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *fi);
+void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length, struct fuse_file_info *fi);
+void op_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *fi);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
+			       fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t len, int flags);
+
+/* directories.c */
+void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi);
+
+#endif
