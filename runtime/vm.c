@@ -240,6 +240,7 @@ void vm_last_log(const char *directory, char *out, size_t size)
 {
 	char path[PATH_MAX + 16];
 	auto_free char *text = NULL;
+	const char *start;
 	struct err err;
 	size_t len;
 
@@ -250,7 +251,11 @@ void vm_last_log(const char *directory, char *out, size_t size)
 		return;
 	while (len > 0 && text[len - 1] == '\n')
 		text[--len] = '\0';
-	snprintf(out, size, "%s", len < size ? text : text + len - size + 1);
+	/* A panic says why in its first line; what follows it are addresses. */
+	start = strstr(text, "Kernel panic");
+	if (!start)
+		start = len < size ? text : text + len - size + 1;
+	snprintf(out, size, "%s", start);
 	for (char *c = out; *c; c++)
 		if (*c == '\n')
 			*c = ';';
