@@ -3,28 +3,31 @@
 #include "runtime/delete.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "runtime/hooks.h"
 #include "runtime/network.h"
-#include "runtime/spec.h"
 #include "runtime/state.h"
 
 #define KILL_TIMEOUT_MS 10000
 
-/* The network namespace is the engine's, and may outlive the container. What fails here does not keep the rest. */
-static void give_back_network(const struct state *state)
+/* What fails here does not keep the rest: the network namespace is the engine's, and so are the hooks. */
+static void after_the_end(struct state *state)
 {
 	struct err err;
-	size_t len;
-	auto_free char *text = io_read_file(state->dirfd, "config.json", SPEC_FILE_MAX, &len, &err);
-	json_t *config = text ? json_parse_object(text, len, "config.json", &err) : NULL;
+	json_t *config = state_load_config(state, &err), *document;
 
-	if (config && network_give_back(network_namespace_path(config), &err) < 0)
+	/* Killed before it was written: there was nothing else of it either. */
+	if (!config)
+		return;
+	if (network_give_back(network_namespace_path(config), &err) < 0)
 		log_warn("%s", err.msg);
+	state->status = STATUS_STOPPED;
+	document = state_to_json(state);
+	if (document && hooks_run(config, "poststop", document, json_get_string(document, "bundle", "/"), &err) < 0)
+		log_warn("%s", err.msg);
+	json_decref(document);
 	json_decref(config);
 }
 
@@ -41,7 +44,7 @@ int delete_container(struct runtime *runtime, const char *id, bool force, struct
 		/* The VM ends with its stand-in; waiting for both means that nothing of it is left when we return. */
 		process_kill_wait(&state.standin, KILL_TIMEOUT_MS);
 		process_kill_wait(&state.vmm, KILL_TIMEOUT_MS);
-		give_back_network(&state);
+		after_the_end(&state);
 		ret = state_remove(&state, err);
 	}
 	state_close(&state);

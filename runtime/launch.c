@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/proto/agent.pb-c.h"
@@ -28,6 +30,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
+#include "runtime/hooks.h"
 #include "runtime/network.h"
 #include "runtime/seccomp.h"
 #include "runtime/settings.h"
@@ -52,6 +55,7 @@ struct creation {
 	struct state state;
 	bool has_directory;
 	struct share_list shares;
+	pid_t holder; /* in the container's network namespace while hooks need one there; 0: none */
 	struct network network;
 	struct seccomp_program seccomp;
 	struct vm_process vm;
@@ -112,6 +116,44 @@ static int make_directory(struct creation *c, const char *id, struct err *err)
 	}
 	c->has_directory = true;
 	return io_replace_file(c->state.dirfd, "config.json", c->config_text, c->config_len, 0600, err);
+}
+
+/* The state that hooks of create are told: `cella state` has none yet. */
+static json_t *creating_state(const struct creation *c)
+{
+	json_t *annotations = json_object_get(c->config, "annotations");
+	json_t *state = json_pack("{s:s, s:s, s:s, s:i, s:s}", "ociVersion", RUNTIME_OCI_VERSION, "id", c->state.id, "status",
+				  status_names[STATUS_CREATING], "pid", (int)c->holder, "bundle", c->bundle);
+
+	if (state && annotations)
+		json_object_set(state, "annotations", annotations);
+	return state;
+}
+
+/*
+ * Docker's network comes with these hooks: they look for a network namespace behind the pid that they are told. So it is
+ * made before the VM, which then finds what they have put into it.
+ */
+static int run_create_hooks(struct creation *c, struct err *err)
+{
+	const char *path = network_namespace_path(c->config);
+	char own[64];
+	json_t *state;
+	int ret;
+
+	if (!hooks_exist(c->config, "prestart") && !hooks_exist(c->config, "createRuntime"))
+		return 0;
+	c->holder = network_hold(path ? path : network_is_new(c->config) ? NULL : "", err);
+	if (c->holder < 0)
+		return (int)c->holder;
+	snprintf(own, sizeof(own), "/proc/%d/ns/net", (int)c->holder);
+	network_set_namespace_path(c->config, own);
+	state = creating_state(c);
+	ret = hooks_run(c->config, "prestart", state, c->bundle, err);
+	if (ret == 0)
+		ret = hooks_run(c->config, "createRuntime", state, c->bundle, err);
+	json_decref(state);
+	return ret;
 }
 
 static int start_vm(struct creation *c, struct err *err)
@@ -317,6 +359,10 @@ static void undo(struct creation *c)
 
 static void release(struct creation *c)
 {
+	if (c->holder > 0) {
+		kill(c->holder, SIGKILL);
+		waitpid(c->holder, NULL, 0);
+	}
 	share_close_all(&c->shares);
 	network_release(&c->network);
 	state_close(&c->state);
@@ -350,6 +396,8 @@ int launch_container(struct runtime *runtime, const struct launch_options *optio
 		ret = load(c, err);
 	if (ret == 0)
 		ret = make_directory(c, id, err);
+	if (ret == 0)
+		ret = run_create_hooks(c, err);
 	if (ret == 0)
 		ret = start_vm(c, err);
 	if (ret == 0)
@@ -451,6 +499,22 @@ int launch_exec(const struct state *state, const json_t *process, const json_t *
 	return ret;
 }
 
+/* config.md, "Poststart": one that fails is worth a warning, and the container goes on. */
+static void run_poststart_hooks(struct state *state)
+{
+	struct err err;
+	json_t *config = state_load_config(state, &err), *document;
+
+	if (config && hooks_exist(config, "poststart")) {
+		state->status = STATUS_RUNNING;
+		document = state_to_json(state);
+		if (hooks_run(config, "poststart", document, json_get_string(document, "bundle", "/"), &err) < 0)
+			log_warn("%s", err.msg);
+		json_decref(document);
+	}
+	json_decref(config);
+}
+
 int launch_start(struct state *state, struct err *err)
 {
 	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
@@ -464,7 +528,10 @@ int launch_start(struct state *state, struct err *err)
 	/* The flag first: a process that ends at once must not be found "created". */
 	if (state_set_flag(state, "started", true, err) < 0)
 		return -err->code;
-	return agent_call_once(vm_dir, "StartContainer", &request.base, &cella__agent__empty__descriptor, NULL, err);
+	if (agent_call_once(vm_dir, "StartContainer", &request.base, &cella__agent__empty__descriptor, NULL, err) < 0)
+		return -err->code;
+	run_poststart_hooks(state);
+	return 0;
 }
 
 int launch_exit_status(const struct err *err)

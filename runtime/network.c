@@ -14,13 +14,17 @@
 #include <linux/tc_act/tc_mirred.h>
 #include <linux/virtio_net.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/json.h"
 #include "lib/netlink.h"
 
@@ -29,18 +33,76 @@
 #define FILTER_PRIORITY 0xce11 /* tells our filter from others on the same link */
 #define TAP_NAME "cella%d"     /* the number is its link's index */
 
-const char *network_namespace_path(const json_t *config)
+/* linux.namespaces' network entry, or NULL. */
+static json_t *namespace_entry(const json_t *config)
 {
-	const json_t *list = json_object_get(json_object_get(config, "linux"), "namespaces"), *entry;
+	const json_t *list = json_object_get(json_object_get(config, "linux"), "namespaces");
+	json_t *entry;
 	size_t i;
 
-	json_array_foreach(list, i, entry) {
-		const char *path = json_get_string(entry, "path", "");
-
+	json_array_foreach(list, i, entry)
 		if (!strcmp(json_get_string(entry, "type", ""), "network"))
-			return *path ? path : NULL;
-	}
+			return entry;
 	return NULL;
+}
+
+const char *network_namespace_path(const json_t *config)
+{
+	const char *path = json_get_string(namespace_entry(config), "path", "");
+
+	return *path ? path : NULL;
+}
+
+bool network_is_new(const json_t *config)
+{
+	return namespace_entry(config) && !network_namespace_path(config);
+}
+
+void network_set_namespace_path(json_t *config, const char *path)
+{
+	if (network_is_new(config))
+		json_object_set_new(namespace_entry(config), "path", json_string(path));
+}
+
+static _Noreturn void hold(const char *namespace_path, pid_t parent, int ready)
+{
+	auto_fd fd = namespace_path && *namespace_path ? open(namespace_path, O_RDONLY | O_CLOEXEC) : -1;
+	int error = 0;
+
+	if (!namespace_path)
+		error = unshare(CLONE_NEWNET) < 0 ? errno : 0;
+	else if (*namespace_path)
+		error = setns(fd, CLONE_NEWNET) < 0 ? errno : 0;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || write(ready, &error, sizeof(error)) != sizeof(error))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+pid_t network_hold(const char *namespace_path, struct err *err)
+{
+	auto_fd read_end = -1, write_end = -1;
+	pid_t parent = getpid(), pid;
+	int ends[2], error;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_set(err, errno, "create a pipe");
+	read_end = ends[0];
+	write_end = ends[1];
+	pid = fork();
+	if (pid == 0)
+		hold(namespace_path, parent, write_end);
+	if (pid < 0)
+		return err_set(err, errno, "fork");
+	close(fd_take(&write_end));
+	if (io_read_all(read_end, &error, sizeof(error)) < 0)
+		error = EIO;
+	if (error) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return err_set(err, error, "enter network namespace %s", namespace_path ? namespace_path : "(new)");
+	}
+	return pid;
 }
 
 /* One element more of a repeated field, whose elements are messages. */

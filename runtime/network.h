@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 #include <net/if.h>
+#include <stdbool.h>
+#include <sys/types.h>
 
 #include "agent/proto/agent.pb-c.h"
 #include "lib/err.h"
@@ -31,6 +33,16 @@ struct network {
 
 /* Whether config.json's network namespace exists before the container: then it may have links. NULL if not. */
 const char *network_namespace_path(const json_t *config);
+
+/*
+ * A process in the network namespace at namespace_path, or in a new one (NULL), or in the caller's (""): hooks are told
+ * of it before anything else of the container exists. It is killed when its parent ends. A pid or -errno.
+ */
+pid_t network_hold(const char *namespace_path, struct err *err) must_check;
+
+/* Whether config.json wants a new network namespace, and: the one that is wanted is at this path. */
+bool network_is_new(const json_t *config);
+void network_set_namespace_path(json_t *config, const char *path);
 
 /* Call it while there is a single thread: it enters the namespace and comes back. 0 or -errno. */
 int network_take_over(struct network *network, const char *namespace_path, struct err *err) must_check;

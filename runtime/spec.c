@@ -25,6 +25,7 @@ struct field {
 };
 
 static const struct field fields[] = {
+	{ "", "hooks", JSON_OBJECT, false, JSON_NULL },
 	{ "", "ociVersion", JSON_STRING, true, JSON_NULL },
 	{ "", "root", JSON_OBJECT, true, JSON_NULL },
 	{ "root", "path", JSON_STRING, true, JSON_NULL },
@@ -247,6 +248,40 @@ static int check_mounts(const json_t *mounts, struct err *err)
 	return 0;
 }
 
+static int check_hooks(const json_t *hooks, struct err *err)
+{
+	static const char *const kinds[] = { "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop" };
+	static const struct field hook_fields[] = {
+		{ "", "path", JSON_STRING, true, JSON_NULL },
+		{ "", "args", JSON_ARRAY, false, JSON_STRING },
+		{ "", "env", JSON_ARRAY, false, JSON_STRING },
+		{ "", "timeout", JSON_INTEGER, false, JSON_NULL },
+	};
+	const json_t *hook;
+	size_t i;
+
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		json_t *list;
+
+		if (json_field(hooks, "hooks", kinds[k], JSON_ARRAY, false, &list, err) < 0)
+			return -err->code;
+		json_array_foreach(list, i, hook) {
+			char where[64];
+
+			snprintf(where, sizeof(where), "hooks.%s[%zu]", kinds[k], i);
+			if (!json_is_object(hook))
+				return err_msg(err, EINVAL, "%s: expected an object", where);
+			if (check_fields(hook, where, hook_fields, ARRAY_SIZE(hook_fields), err) < 0)
+				return -err->code;
+			if (*json_get_string(hook, "path", "") != '/')
+				return err_msg(err, EINVAL, "%s.path: not an absolute path", where);
+			if (json_object_get(hook, "timeout") && json_get_integer(hook, "timeout", 0) <= 0)
+				return err_msg(err, EINVAL, "%s.timeout: must be above 0", where);
+		}
+	}
+	return 0;
+}
+
 /* Known fields whose value needs what a VM does not have: refused, never ignored. */
 static int check_unsupported(const json_t *config, struct err *err)
 {
@@ -258,15 +293,16 @@ static int check_unsupported(const json_t *config, struct err *err)
 		{ "linux", "memoryPolicy", "the guest has a single NUMA node" },
 		{ "linux.resources", "rdma", "the guest has no RDMA devices" },
 		{ "", "vm", "kernel and image are the administrator's choice" },
-		{ "", "hooks", "hooks are not supported yet" },
+		{ "hooks", "createContainer", "there is no mount namespace of the container on the host: it is in the VM" },
+		{ "hooks", "startContainer", "hooks inside of the container are not supported" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		const json_t *parent = find_object(config, refused[i].parent);
 		const json_t *value = parent ? json_object_get(parent, refused[i].name) : NULL;
 
-		if (!value || json_is_null(value) ||
-		    (json_is_object(value) && json_object_size(value) == 0))
+		if (!value || json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0) ||
+		    (json_is_array(value) && json_array_size(value) == 0))
 			continue;
 		return err_msg(err, ENOTSUP, "%s%s%s: %s", refused[i].parent, *refused[i].parent ? "." : "", refused[i].name,
 			       refused[i].why);
@@ -320,6 +356,8 @@ static int check(const json_t *config, struct err *err)
 		ret = check_namespaces(json_object_get(linux_section, "namespaces"), err);
 	if (ret == 0)
 		ret = check_mounts(json_object_get(config, "mounts"), err);
+	if (ret == 0 && json_object_get(config, "hooks"))
+		ret = check_hooks(json_object_get(config, "hooks"), err);
 	if (ret == 0)
 		ret = check_unsupported(config, err);
 	return ret;

@@ -17,6 +17,7 @@
 #include "lib/io.h"
 #include "lib/json.h"
 #include "runtime/runtime.h"
+#include "runtime/spec.h"
 
 #define STATE_FILE_MAX (1 << 20)
 
@@ -209,6 +210,14 @@ json_t *state_to_json(const struct state *state)
 	if (out && json_is_object(annotations))
 		json_object_set(out, "annotations", annotations);
 	return out;
+}
+
+json_t *state_load_config(const struct state *state, struct err *err)
+{
+	size_t len;
+	auto_free char *text = io_read_file(state->dirfd, "config.json", SPEC_FILE_MAX, &len, err);
+
+	return text ? json_parse_object(text, len, "config.json", err) : NULL;
 }
 
 int state_set_flag(struct state *state, const char *name, bool set, struct err *err)

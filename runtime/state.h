@@ -56,6 +56,9 @@ int state_commit(struct state *state, const char *bundle, const json_t *config, 
 /* The state as the runtime-spec has it (new). */
 json_t *state_to_json(const struct state *state);
 
+/* The config.json that the container was created from (new), or NULL. */
+json_t *state_load_config(const struct state *state, struct err *err);
+
 int state_set_flag(struct state *state, const char *name, bool set, struct err *err) must_check;
 
 /* Removes the directory. */

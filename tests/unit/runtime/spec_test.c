@@ -78,7 +78,12 @@ static void test_bad_fields_are_refused_by_name(void **state)
 		{ "linux.namespaces", "[{\"type\":\"warp\"}]", "unknown namespace 'warp'" },
 		{ "linux.namespaces", "[]", "needs a mount namespace" },
 		{ "linux.intelRdt", "{\"closID\":\"x\"}", "linux.intelRdt" },
-		{ "hooks", "{\"prestart\":[{\"path\":\"/bin/true\"}]}", "hooks: hooks are not supported yet" },
+		{ "hooks", "{\"prestart\":{}}", "hooks.prestart: expected an array" },
+		{ "hooks", "{\"prestart\":[7]}", "hooks.prestart[0]: expected an object" },
+		{ "hooks", "{\"poststop\":[{}]}", "hooks.poststop[0].path: missing" },
+		{ "hooks", "{\"poststop\":[{\"path\":\"true\"}]}", "not an absolute path" },
+		{ "hooks", "{\"poststart\":[{\"path\":\"/bin/true\",\"timeout\":0}]}", "hooks.poststart[0].timeout" },
+		{ "hooks", "{\"startContainer\":[{\"path\":\"/bin/true\"}]}", "hooks.startContainer: hooks inside" },
 		{ "linux.resources.memory", "{\"limit\":\"1g\"}", "linux.resources.memory.limit: expected a number" },
 	};
 
