@@ -176,6 +176,20 @@ static int set_fs_workers(struct config *config, const char *value, struct err *
 	return set_number(&config->fs_workers, value, 1, 8, err);
 }
 
+/* What stands before the '=' of a value. */
+static int set_name(char *to, size_t size, const char *value, const char *equals, const char *form, struct err *err)
+{
+	size_t len = equals ? (size_t)(equals - value) : 0;
+
+	if (len == 0)
+		return err_msg(err, EINVAL, "'%s' is not %s", value, form);
+	if (len >= size)
+		return err_msg(err, EINVAL, "'%s': a name of at most %zu bytes", value, size - 1);
+	memcpy(to, value, len);
+	to[len] = '\0';
+	return 0;
+}
+
 /* NAME=FD */
 static int set_share(struct config *config, const char *value, struct err *err)
 {
@@ -183,16 +197,13 @@ static int set_share(struct config *config, const char *value, struct err *err)
 	struct config_share *share = &config->shares[config->nshares];
 	int ret;
 
-	if (!equals || equals == value)
-		return err_msg(err, EINVAL, "'%s' is not NAME=FD", value);
 	if (config->nshares == CONFIG_SHARES_MAX)
 		return err_msg(err, E2BIG, "more than %d shares", CONFIG_SHARES_MAX);
-	ret = take_fd(&share->fd, equals + 1, err);
+	ret = set_name(share->name, sizeof(share->name), value, equals, "NAME=FD", err);
+	if (ret == 0)
+		ret = take_fd(&share->fd, equals + 1, err);
 	if (ret < 0)
 		return ret;
-	share->name = strndup(value, (size_t)(equals - value));
-	if (!share->name)
-		return err_set(err, ENOMEM, "share");
 	config->nshares++;
 	return 0;
 }
@@ -201,20 +212,17 @@ static int add_disk(struct config *config, const char *value, bool read_only, st
 {
 	const char *equals = strchr(value, '=');
 	struct config_disk *disk = &config->disks[config->ndisks];
-	int ret;
 
-	if (!equals || equals == value)
-		return err_msg(err, EINVAL, "'%s' is not ID=PATH", value);
 	if (config->ndisks == CONFIG_DISKS_MAX)
 		return err_msg(err, E2BIG, "more than %d disks", CONFIG_DISKS_MAX);
+	if (set_name(disk->id, sizeof(disk->id), value, equals, "ID=PATH", err) < 0)
+		return -err->code;
 	disk->fd = open(equals + 1, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
 	if (disk->fd < 0)
 		return err_set(err, errno, "open %s", equals + 1);
-	disk->id = strndup(value, (size_t)(equals - value));
-	ret = disk->id ? 0 : err_set(err, ENOMEM, "disk");
 	disk->read_only = read_only;
 	config->ndisks++;
-	return ret;
+	return 0;
 }
 
 static int set_disk(struct config *config, const char *value, struct err *err)

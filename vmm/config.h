@@ -16,13 +16,16 @@
 #define CONFIG_MEMORY_MIN_MIB 64
 #define CONFIG_MEMORY_MAX_MIB (1 << 20)
 
+#define CONFIG_NAME_MAX 64 /* with the NUL; of a share */
+#define CONFIG_DISK_ID_MAX 21 /* with the NUL: virtio 1.2, 5.2.6 */
+
 struct config_share {
-	const char *name; /* borrowed from argv */
+	char name[CONFIG_NAME_MAX];
 	int fd;
 };
 
 struct config_disk {
-	const char *id; /* borrowed from argv */
+	char id[CONFIG_DISK_ID_MAX];
 	int fd;
 	bool read_only;
 };

@@ -58,6 +58,7 @@ static void test_what_is_wrong_is_refused(void **state)
 	assert_true(PARSE(BASE, "--cid=2") < 0);
 	assert_true(PARSE(BASE, "--disk=nameless") < 0);
 	assert_true(PARSE(BASE, "--disk=d=/nonexistent") < 0);
+	assert_true(PARSE(BASE, "--disk=an-id-of-21-characters=/dev/null") < 0);
 	assert_true(PARSE(BASE, "--fs=tag", "--share=s=999") < 0);
 	assert_true(PARSE(BASE, "--fs=tag", "--share=s") < 0);
 	assert_true(PARSE(BASE, "--kvm-fd=-1") < 0);
