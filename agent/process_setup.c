@@ -36,6 +36,12 @@ int process_open_proc(struct err *err)
 	return proc_fd < 0 ? err_set(err, errno, "open /proc/self") : 0;
 }
 
+void process_close_proc(void)
+{
+	close(proc_fd);
+	proc_fd = -1;
+}
+
 int terminal_open(int root, const json_t *process, int *ret_master, struct err *err)
 {
 	const json_t *size = json_object_get(process, "consoleSize");
@@ -153,14 +159,15 @@ static int connect_stdio(struct process_setup *setup, struct err *err)
 	return 0;
 }
 
-static int set_oom_score(const json_t *process, struct err *err)
+int process_set_oom_score(const json_t *process, struct err *err)
 {
 	const json_t *score = json_object_get(process, "oomScoreAdj");
 	auto_fd fd = -1;
 	char text[24];
 	int n;
 
-	if (!json_is_integer(score))
+	/* Without /proc at hand it has been set, on a parent. */
+	if (!json_is_integer(score) || proc_fd < 0)
 		return 0;
 	fd = openat(proc_fd, "oom_score_adj", O_WRONLY | O_CLOEXEC);
 	n = snprintf(text, sizeof(text), "%" PRId64, (int64_t)json_integer_value(score));
@@ -335,7 +342,7 @@ int process_exec(struct process_setup *setup, struct err *err)
 	int ret = connect_stdio(setup, err);
 
 	if (ret == 0)
-		ret = set_oom_score(setup->process, err);
+		ret = process_set_oom_score(setup->process, err);
 	if (ret == 0)
 		ret = set_rlimits(setup->process, err);
 	if (ret == 0)

@@ -24,6 +24,10 @@ struct process_setup {
 
 /* Keeps the guest's /proc at hand, which is out of reach after pivot_root: for oom_score_adj. */
 int process_open_proc(struct err *err) must_check;
+void process_close_proc(void);
+
+/* process.oomScoreAdj for the process that has opened its /proc, and for its children. Does nothing without. */
+int process_set_oom_score(const json_t *process, struct err *err) must_check;
 
 /* A new terminal from the devpts at /dev/pts below root, with process.consoleSize. The slave side; *ret_master too. */
 int terminal_open(int root, const json_t *process, int *ret_master, struct err *err) must_check;

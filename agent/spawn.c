@@ -298,7 +298,11 @@ static _Noreturn void exec_helper(const struct spawn *spawn)
 
 	reset_signals();
 	wait_for(spawn->sync);
-	if (process_open_proc(&err) < 0 || join_namespaces(spawn, &err) < 0)
+	/* The OOM score is inherited; the child's /proc entry is not at hand here. */
+	if (process_open_proc(&err) < 0 || process_set_oom_score(spawn->process, &err) < 0)
+		fail(spawn, &err);
+	process_close_proc();
+	if (join_namespaces(spawn, &err) < 0)
 		fail(spawn, &err);
 	if (spawn_wants_namespace(spawn->config, "user") && enter_user_namespace(&err) < 0)
 		fail(spawn, &err);

@@ -3,6 +3,9 @@
 #include "lib/fdpass.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,25 +96,43 @@ ssize_t fdpass_receive(int sock, void *buf, size_t len, int *ret_fds, size_t *re
 	return n;
 }
 
-static int unix_address(struct sockaddr_un *addr, const char *path, struct err *err)
+/*
+ * docker's state directories alone are longer than the 107 bytes of an address: such a path goes by way of its directory,
+ * opened as *ret_dir (owned by the caller; -1 if none was needed).
+ */
+static int unix_address(struct sockaddr_un *addr, const char *path, int *ret_dir, struct err *err)
 {
+	const char *slash = strrchr(path, '/');
+	auto_free char *parent = NULL;
+	auto_fd dir = -1;
+
+	*ret_dir = -1;
 	memset(addr, 0, sizeof(*addr));
 	addr->sun_family = AF_UNIX;
-	if (strlen(path) >= sizeof(addr->sun_path))
+	if (strlen(path) < sizeof(addr->sun_path)) {
+		memcpy(addr->sun_path, path, strlen(path) + 1);
+		return 0;
+	}
+	parent = slash ? strndup(path, (size_t)(slash - path)) : NULL;
+	dir = parent ? open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (dir < 0)
+		return err_set(err, parent ? errno : ENAMETOOLONG, "socket path %s", path);
+	if (snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d/%s", dir, slash + 1) >= (int)sizeof(addr->sun_path))
 		return err_set(err, ENAMETOOLONG, "socket path %s", path);
-	memcpy(addr->sun_path, path, strlen(path) + 1);
+	*ret_dir = fd_take(&dir);
 	return 0;
 }
 
 int fdpass_connect(const char *path, struct err *err)
 {
 	auto_fd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	auto_fd dir = -1;
 	struct sockaddr_un addr;
 	int ret;
 
 	if (fd < 0)
 		return err_set(err, errno, "create a unix socket");
-	ret = unix_address(&addr, path, err);
+	ret = unix_address(&addr, path, &dir, err);
 	if (ret < 0)
 		return ret;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -122,12 +143,13 @@ int fdpass_connect(const char *path, struct err *err)
 int fdpass_listen(const char *path, int backlog, struct err *err)
 {
 	auto_fd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	auto_fd dir = -1;
 	struct sockaddr_un addr;
 	int ret;
 
 	if (fd < 0)
 		return err_set(err, errno, "create a unix socket");
-	ret = unix_address(&addr, path, err);
+	ret = unix_address(&addr, path, &dir, err);
 	if (ret < 0)
 		return ret;
 	/* Set before bind(2): the file never exists with a wider mode. */

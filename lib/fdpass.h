@@ -19,7 +19,7 @@ int fdpass_send(int sock, const void *buf, size_t len, const int *fds, size_t nf
  */
 ssize_t fdpass_receive(int sock, void *buf, size_t len, int *ret_fds, size_t *ret_nfds) must_check;
 
-/* Connects to the unix stream socket at path (sockaddr_un's 107 bytes at most). A close-on-exec descriptor or -errno. */
+/* Connects to the unix stream socket at path, of any length (with /proc in view). A close-on-exec descriptor or -errno. */
 int fdpass_connect(const char *path, struct err *err) must_check;
 
 /* A listening unix stream socket at path below the process's current view; mode 0600. */
