@@ -17,6 +17,7 @@
 #include "lib/mount_options.h"
 #include "runtime/command.h"
 #include "runtime/guest_image.h"
+#include "runtime/hooks.h"
 #include "runtime/settings.h"
 #include "runtime/spec.h"
 
@@ -98,9 +99,10 @@ int cmd_features(struct runtime *runtime, int argc, char **argv)
 	if (first < 0)
 		return runtime_fail(&err, 1);
 	document = json_pack(
-		"{s:s, s:s, s:[], s:o, s:{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b, s:o, s:o, s:o, s:o, s:o}, s:{s:b}, "
+		"{s:s, s:s, s:o, s:o, s:{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b, s:o, s:o, s:o, s:o, s:o}, s:{s:b}, "
 		"s:{s:b}, s:{s:b}, s:{s:{s:b}}, s:{s:b}}, s:{s:s}}",
-		"ociVersionMin", "1.0.0", "ociVersionMax", RUNTIME_OCI_VERSION, "hooks", "mountOptions", mount_option_names(),
+		"ociVersionMin", "1.0.0", "ociVersionMax", RUNTIME_OCI_VERSION, "hooks",
+		name_list(hooks_kinds, hooks_kind_count), "mountOptions", mount_option_names(),
 		"linux", "namespaces", name_list(namespaces, ARRAY_SIZE(namespaces)), "capabilities",
 		name_list(capability_names, capability_count), "cgroup", "v1", 0, "v2", 1, "systemd", 0, "systemdUser", 0,
 		"rdma", 0, "seccomp", "enabled", 1, "actions", name_list(actions, ARRAY_SIZE(actions)), "operators",

@@ -20,6 +20,9 @@
 
 #define WORDS_MAX 300 /* of a hook's stderr that go into an error */
 
+const char *const hooks_kinds[] = { "prestart", "createRuntime", "poststart", "poststop" };
+const size_t hooks_kind_count = ARRAY_SIZE(hooks_kinds);
+
 static const json_t *list_of(const json_t *config, const char *kind)
 {
 	return json_object_get(json_object_get(config, "hooks"), kind);

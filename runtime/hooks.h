@@ -9,8 +9,13 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "lib/err.h"
+
+/* The kinds that are run, for `cella features`. */
+extern const char *const hooks_kinds[];
+extern const size_t hooks_kind_count;
 
 /* Whether config.json has hooks of this kind. */
 bool hooks_exist(const json_t *config, const char *kind);
