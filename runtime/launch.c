@@ -168,6 +168,8 @@ static int start_vm(struct creation *c, struct err *err)
 	};
 	int ret = network_take_over(&c->network, network_namespace_path(c->config), err);
 
+	if (network_is_the_hosts(c->config))
+		log_warn("linux.namespaces: the host's network cannot be shared with a VM: the container has a loopback interface only");
 	if (ret == 0)
 		ret = vm_start(&start, &c->vm, err);
 

@@ -53,6 +53,11 @@ const char *network_namespace_path(const json_t *config)
 	return *path ? path : NULL;
 }
 
+bool network_is_the_hosts(const json_t *config)
+{
+	return !namespace_entry(config);
+}
+
 bool network_is_new(const json_t *config)
 {
 	return namespace_entry(config) && !network_namespace_path(config);

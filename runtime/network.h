@@ -40,6 +40,9 @@ const char *network_namespace_path(const json_t *config);
  */
 pid_t network_hold(const char *namespace_path, struct err *err) must_check;
 
+/* Whether config.json wants the host's network (it has no network namespace), which a VM cannot share. */
+bool network_is_the_hosts(const json_t *config);
+
 /* Whether config.json wants a new network namespace, and: the one that is wanted is at this path. */
 bool network_is_new(const json_t *config);
 void network_set_namespace_path(json_t *config, const char *path);
