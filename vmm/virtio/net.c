@@ -82,6 +82,9 @@ static int deliver(struct net *net)
 			ret = -EBADMSG;
 		if (ret < 0)
 			return ret;
+		/* Asked for here, where the ring is empty: what is given back below is not news. */
+		if (ret == 0 && spread.n < most && virtqueue_enable_notify(vq))
+			continue;
 		if (ret == 0) {
 			give_back(vq, &spread);
 			return spread.n == most;
@@ -117,8 +120,6 @@ static void receive(struct net *net)
 			net->waiting = (size_t)n;
 		}
 		ret = deliver(net);
-		if (ret == 0 && virtqueue_enable_notify(vq))
-			continue;
 		if (ret == 0) {
 			loop_modify(net->loop, net->tap, 0);
 			break;
