@@ -11,9 +11,13 @@
 
 #include "agent/devices.h"
 #include "agent/network.h"
+#include "lib/cgroup_limits.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
+
+/* What is left to the host: which processors, and the bandwidth of its disks. The guest's have other numbers. */
+#define GUEST_CONTROLLERS (CGROUP_CPU | CGROUP_MEMORY | CGROUP_PIDS | CGROUP_HUGETLB)
 
 struct container {
 	char id[1025];
@@ -88,14 +92,13 @@ static int set_up_cgroup(struct container *container, struct err *err)
 	const json_t *resources = json_object_get(linux_section, "resources");
 	const json_t *rules = json_object_get(resources, "devices");
 	auto_fd fd = -1;
-	int ret = cgroup_create(&container->cgroup, json_get_string(linux_section, "cgroupsPath", NULL), container->id, err);
 
-	if (ret < 0)
-		return ret;
-	container->has_cgroup = true;
-	ret = cgroup_apply(&container->cgroup, resources, err);
-	if (ret < 0 || !rules)
-		return ret;
+	if (cgroup_name(&container->cgroup, json_get_string(linux_section, "cgroupsPath", NULL), container->id, err) < 0 ||
+	    cgroup_create(&container->cgroup, &container->has_cgroup, err) < 0 ||
+	    cgroup_apply(&container->cgroup, resources, GUEST_CONTROLLERS, err) < 0)
+		return -err->code;
+	if (!rules)
+		return 0;
 	fd = cgroup_open(&container->cgroup, err);
 	return fd < 0 ? fd : devices_filter(fd, rules, err);
 }
@@ -190,6 +193,15 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 	container->next = containers->list;
 	containers->list = container;
 	return 0;
+}
+
+int container_update(struct container *container, const uint8_t *resources, size_t len, struct err *err)
+{
+	json_t *parsed = json_parse_object((const char *)resources, len, "resources", err);
+	int ret = parsed ? cgroup_apply(&container->cgroup, parsed, GUEST_CONTROLLERS, err) : -err->code;
+
+	json_decref(parsed);
+	return ret;
 }
 
 int container_exec(struct container *container, const Cella__Agent__ExecProcessRequest *request, struct ttrpc *conn,

@@ -3,7 +3,7 @@
 #ifndef AGENT_CONTAINER_H
 #define AGENT_CONTAINER_H
 
-#include "agent/cgroup.h"
+#include "lib/cgroup.h"
 #include "agent/process.h"
 #include "agent/proto/agent.pb-c.h"
 #include "lib/err.h"
@@ -26,6 +26,9 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 /* Creates a further process; the call is answered when it has been exec'd. */
 int container_exec(struct container *container, const Cella__Agent__ExecProcessRequest *request, struct ttrpc *conn,
 		   uint32_t stream, struct err *err) must_check;
+
+/* New limits: resources is linux.resources as JSON. */
+int container_update(struct container *container, const uint8_t *resources, size_t len, struct err *err) must_check;
 
 /* Only when its first process has ended, or never ran. */
 int container_delete(struct containers *containers, struct container *container, struct err *err) must_check;

@@ -48,7 +48,7 @@ static void answer_wait(struct process *process, struct ttrpc *conn, uint32_t st
 	Cella__Agent__WaitProcessResponse response = CELLA__AGENT__WAIT_PROCESS_RESPONSE__INIT;
 
 	response.exit_status = process->exit_status;
-	response.oom_killed = cgroup_was_oom_killed(container_cgroup(process->container));
+	response.oom_killed = cgroup_counter(container_cgroup(process->container), "memory.events", "oom_kill") > 0;
 	ttrpc_reply(conn, stream, &response.base);
 }
 

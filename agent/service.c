@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/guest.h"
+#include "agent/stats.h"
 #include "lib/cleanup.h"
 
 /*
@@ -180,6 +181,28 @@ static int resume_container(const struct call *call, struct err *err)
 	return freeze(call, false, err);
 }
 
+static int update_container(const struct call *call, struct err *err)
+{
+	const Cella__Agent__UpdateContainerRequest *request = (const Cella__Agent__UpdateContainerRequest *)call->request;
+	struct container *container = find_container(call, request->id, err);
+
+	return container ? container_update(container, request->resources.data, request->resources.len, err) : -err->code;
+}
+
+static int stats(const struct call *call, struct err *err)
+{
+	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
+	struct container *container = find_container(call, request->id, err);
+	Cella__Agent__StatsResponse response = CELLA__AGENT__STATS_RESPONSE__INIT;
+	struct stats *collected = container ? stats_collect(container_cgroup(container), &response, err) : NULL;
+
+	if (!collected)
+		return -err->code;
+	ttrpc_reply(call->conn, call->stream, &response.base);
+	stats_free(collected);
+	return LATER;
+}
+
 static int delete_container(const struct call *call, struct err *err)
 {
 	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
@@ -203,6 +226,8 @@ static const struct {
 	{ "ListProcesses", &cella__agent__process_ref__descriptor, list_processes },
 	{ "PauseContainer", &cella__agent__process_ref__descriptor, pause_container },
 	{ "ResumeContainer", &cella__agent__process_ref__descriptor, resume_container },
+	{ "UpdateContainer", &cella__agent__update_container_request__descriptor, update_container },
+	{ "Stats", &cella__agent__process_ref__descriptor, stats },
 	{ "DeleteContainer", &cella__agent__process_ref__descriptor, delete_container },
 };
 

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "agent/cgroup.h"
+#include "lib/cgroup.h"
 #include "agent/rootfs.h"
 #include "lib/err.h"
 

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/program.h"
 
 static const char *const files[] = { "vmlinux", "initramfs.cpio", "manifest.json", "manifest.sig" };
 
@@ -32,34 +32,16 @@ static int append_identity(char *out, size_t size, int fd)
 static int verify(const struct settings *settings, struct err *err)
 {
 	char program[PATH_MAX + 32], message[512];
-	size_t used = 0;
-	int out[2], status;
-	pid_t pid;
+	const char *const argv[] = { program, "verify", settings->guest_dir, settings->guest_key, NULL };
+	int status;
 
 	snprintf(program, sizeof(program), "%s/cella-image", settings->libexec_dir);
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return err_set(err, errno, "create a pipe");
-	pid = fork();
-	if (pid == 0) {
-		dup2(out[1], 2);
-		execl(program, program, "verify", settings->guest_dir, settings->guest_key, (char *)NULL);
-		dprintf(2, "run %s: %s", program, strerror(errno));
-		_exit(127);
-	}
-	close(out[1]);
-	while (pid > 0 && used < sizeof(message) - 1) {
-		ssize_t n = read(out[0], message + used, sizeof(message) - 1 - used);
-
-		if (n <= 0)
-			break;
-		used += (size_t)n;
-	}
-	close(out[0]);
-	message[used] = '\0';
-	message[strcspn(message, "\n")] = '\0';
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return err_set(err, errno, "check the guest image");
-	if (!WIFEXITED(status) || WEXITSTATUS(status))
+	status = program_run(argv, message, sizeof(message));
+	if (status < 0)
+		return err_set(err, -status, "check the guest image");
+	if (status == 127)
+		return err_msg(err, ENOENT, "check the guest image: run %s: %s", program, message);
+	if (status)
 		return err_msg(err, EKEYREJECTED, "the guest image in %s is not to be trusted: %s", settings->guest_dir, message);
 	return 0;
 }
