@@ -7,6 +7,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/hooks.h"
+#include "runtime/host_cgroup.h"
 #include "runtime/network.h"
 #include "runtime/state.h"
 
@@ -17,7 +18,10 @@ static void after_the_end(struct state *state)
 {
 	struct err err;
 	json_t *config = state_load_config(state, &err), *document;
+	struct host_cgroup cgroup;
 
+	if (host_cgroup_load(&cgroup, state->dirfd, &err) < 0 || host_cgroup_remove(&cgroup, &err) < 0)
+		log_warn("%s", err.msg);
 	/* Killed before it was written: there was nothing else of it either. */
 	if (!config)
 		return;

@@ -31,6 +31,7 @@
 #include "lib/log.h"
 #include "runtime/agent_client.h"
 #include "runtime/hooks.h"
+#include "runtime/host_cgroup.h"
 #include "runtime/network.h"
 #include "runtime/seccomp.h"
 #include "runtime/settings.h"
@@ -59,6 +60,7 @@ struct creation {
 	struct network network;
 	struct seccomp_program seccomp;
 	struct vm_process vm;
+	struct host_cgroup cgroup;
 	struct pty pty;
 	pid_t standin;
 	int report;
@@ -159,12 +161,13 @@ static int run_create_hooks(struct creation *c, struct err *err)
 static int start_vm(struct creation *c, struct err *err)
 {
 	struct vm_start start = {
+		.runtime = c->runtime,
 		.settings = &c->settings,
-		.root = c->runtime->root,
 		.state = &c->state,
 		.config = c->config,
 		.shares = &c->shares,
 		.network = &c->network,
+		.cgroup = &c->cgroup,
 	};
 	int ret = network_take_over(&c->network, network_namespace_path(c->config), err);
 
@@ -173,7 +176,9 @@ static int start_vm(struct creation *c, struct err *err)
 	if (ret == 0)
 		ret = vm_start(&start, &c->vm, err);
 
-	if (ret == 0 && process_identify(c->vm.pid, &c->state.vmm) < 0)
+	c->state.vm_memory_mib = vm_memory_mib(&c->settings, json_object_get(json_object_get(c->config, "linux"), "resources"));
+	/* Also of one that was not started to the end: it has to be gone before its cgroup can be removed. */
+	if (c->vm.pid > 0 && process_identify(c->vm.pid, &c->state.vmm) < 0 && ret == 0)
 		return err_msg(err, EIO, "the VMM died at once");
 	return ret;
 }
@@ -275,13 +280,13 @@ static char **standin_argv(const json_t *process)
 }
 
 static int spawn_standin(struct standin_job *job, const void *request, const int stdio[3], const json_t *process,
-			 const json_t *config, pid_t *ret_pid, struct err *err)
+			 const json_t *config, const struct host_cgroup *cgroup, pid_t *ret_pid, struct err *err)
 {
 	auto_free char **argv = standin_argv(process);
 
 	if (!argv)
 		return err_set(err, ENOMEM, "stand-in");
-	*ret_pid = standin_spawn(job, request, stdio, argv, config, err);
+	*ret_pid = standin_spawn(job, request, stdio, argv, config, cgroup->managed ? &cgroup->cgroup : NULL, err);
 	return *ret_pid < 0 ? -err->code : 0;
 }
 
@@ -289,7 +294,7 @@ static int start_standin(struct creation *c, struct err *err)
 {
 	const json_t *process = json_object_get(c->config, "process");
 	auto_fd pidfd = (int)syscall(SYS_pidfd_open, c->vm.pid, 0);
-	auto_fd report = -1;
+	auto_fd report = -1, memory_max = -1;
 	auto_free struct standin_job *job = calloc(1, sizeof(*job));
 	auto_free uint8_t *request = NULL;
 	int stdio[3];
@@ -305,11 +310,15 @@ static int start_standin(struct creation *c, struct err *err)
 	job->boot_timeout_ms = (int)c->settings.boot_timeout_s * 1000;
 	snprintf(job->vm_dir, sizeof(job->vm_dir), "%.*s/vm", PATH_MAX - 8, c->state.directory);
 	strcpy(job->directory, c->state.directory);
+	strcpy(job->bundle, c->bundle);
+	memory_max = job->memory_max = host_cgroup_open_memory_max(&c->cgroup);
+	if (c->cgroup.managed)
+		job->cgroup = c->cgroup.cgroup;
 	strcpy(job->id, c->state.id);
 	if (agent_make_token(job->token, err) < 0 || set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)
 		return -err->code;
 	request = create_request(c, job, err);
-	if (!request || spawn_standin(job, request, stdio, process, c->config, &c->standin, err) < 0)
+	if (!request || spawn_standin(job, request, stdio, process, c->config, &c->cgroup, &c->standin, err) < 0)
 		return -err->code;
 	close(fd_take(&report)); /* the stand-in's copy is the last: its death ends our wait */
 	if (standin_wait_ready(c->report, err) < 0)
@@ -351,6 +360,8 @@ static void undo(struct creation *c)
 		process_kill_wait(&standin, KILL_TIMEOUT_MS);
 	process_kill_wait(&c->state.vmm, KILL_TIMEOUT_MS);
 	network_release(&c->network);
+	if (host_cgroup_remove(&c->cgroup, &ignored) < 0)
+		log_warn("%s", ignored.msg);
 	if (network_give_back(network_namespace_path(c->config), &ignored) < 0)
 		log_warn("%s", ignored.msg);
 	if (c->has_directory && state_remove(&c->state, &ignored) < 0)
@@ -442,6 +453,7 @@ static uint8_t *exec_request(const struct standin_job *job, const json_t *proces
 struct exec_launch {
 	struct standin_job job;
 	struct seccomp_program seccomp;
+	struct host_cgroup cgroup;
 	struct pty pty;
 	int report;
 	pid_t pid;
@@ -454,11 +466,11 @@ static int run_exec(struct exec_launch *e, const struct state *state, const json
 	auto_fd report = -1;
 	int stdio[3];
 
-	e->job.owner = e->job.ready = e->job.vmm_pidfd = -1;
+	e->job.owner = e->job.ready = e->job.vmm_pidfd = e->job.memory_max = -1;
 	snprintf(e->job.vm_dir, sizeof(e->job.vm_dir), "%.*s/vm", PATH_MAX - 8, state->directory);
 	strcpy(e->job.directory, state->directory);
 	strcpy(e->job.id, state->id);
-	if (make_report_socket(&e->job, &e->report, err) < 0)
+	if (host_cgroup_load(&e->cgroup, state->dirfd, err) < 0 || make_report_socket(&e->job, &e->report, err) < 0)
 		return -err->code;
 	report = e->job.report;
 	if (agent_make_token(e->job.token, err) < 0 || set_up_streams(options, process, &e->pty, stdio, &e->job, err) < 0)
@@ -466,7 +478,7 @@ static int run_exec(struct exec_launch *e, const struct state *state, const json
 	/* Unique in the guest for as long as it lives. */
 	snprintf(e->job.exec_id, sizeof(e->job.exec_id), "exec-%s", e->job.token);
 	request = exec_request(&e->job, process, &e->seccomp, &e->job.request_len, err);
-	if (!request || spawn_standin(&e->job, request, stdio, process, NULL, &e->pid, err) < 0)
+	if (!request || spawn_standin(&e->job, request, stdio, process, NULL, &e->cgroup, &e->pid, err) < 0)
 		return -err->code;
 	close(fd_take(&report));
 	if (standin_wait_ready(e->report, err) < 0 || write_pid_file(options->pid_file, e->pid, err) < 0)

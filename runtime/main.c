@@ -22,10 +22,10 @@ static const struct option global_options[] = {
 	{ "systemd-cgroup", 0, OPTION_FLAG, offsetof(struct runtime, systemd_cgroup), "cgroupsPath is slice:prefix:name" },
 	{ "version", 'v', OPTION_FLAG, offsetof(struct runtime, show_version), "print the version" },
 	{ "help", 'h', OPTION_FLAG, offsetof(struct runtime, show_help), "print this text" },
+	{ "cgroup-manager", 0, OPTION_STRING, offsetof(struct runtime, cgroup_manager), "cgroupfs, systemd or disabled" },
 	/* Engines send these; they have nothing to change here. */
 	{ "rootless", 0, OPTION_STRING, offsetof(struct runtime, rootless), NULL },
 	{ "criu", 0, OPTION_STRING, offsetof(struct runtime, criu), NULL },
-	{ "cgroup-manager", 0, OPTION_STRING, offsetof(struct runtime, cgroup_manager), NULL },
 	{ "log-level", 0, OPTION_STRING, offsetof(struct runtime, log_level), NULL },
 };
 
@@ -43,6 +43,8 @@ static const struct {
 	{ "exec", cmd_exec, "run another process in a container" },
 	{ "ps", cmd_ps, "list a container's processes" },
 	{ "list", cmd_list, "list containers" },
+	{ "update", cmd_update, "change the limits of a container" },
+	{ "events", cmd_events, "print what a container uses, and when it runs out of memory" },
 	{ "pause", cmd_pause, "freeze a container" },
 	{ "resume", cmd_resume, "thaw a container" },
 	{ "spec", cmd_spec, "write a config.json to start from" },
@@ -96,7 +98,7 @@ static int run_command(struct runtime *runtime, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct runtime runtime = { .log_format = "text", .config_path = "/etc/cella/cella.conf" };
+	struct runtime runtime = { .log_format = "text", .config_path = "/etc/cella/cella.conf", .cgroup_manager = "" };
 	struct err err;
 	int first;
 

@@ -14,7 +14,8 @@ struct runtime {
 	const char *log_path, *log_format;
 	const char *config_path; /* cella.conf */
 	bool debug, systemd_cgroup, show_help, show_version;
-	const char *rootless, *criu, *cgroup_manager, *log_level; /* accepted */
+	const char *cgroup_manager; /* "": cgroupfs, or systemd with systemd_cgroup */
+	const char *rootless, *criu, *log_level; /* accepted */
 };
 
 /* A command: argv[0] is its name. Returns the process's exit status; reports its own errors through fail(). */
@@ -23,7 +24,7 @@ typedef int command_main(struct runtime *runtime, int argc, char **argv);
 /* Logs the error; returns the exit status for it. */
 int runtime_fail(const struct err *err, int status);
 
-command_main cmd_create, cmd_start, cmd_run, cmd_state, cmd_kill, cmd_delete, cmd_exec, cmd_ps, cmd_list, cmd_pause,
+command_main cmd_create, cmd_start, cmd_run, cmd_state, cmd_kill, cmd_delete, cmd_exec, cmd_ps, cmd_list, cmd_pause, cmd_update, cmd_events,
 	cmd_resume, cmd_spec, cmd_features, cmd_check;
 
 #endif

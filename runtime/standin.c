@@ -24,6 +24,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
+#include "runtime/oom.h"
 #include "runtime/vm.h"
 
 #define VARIABLE "_CELLA_STANDIN"
@@ -228,9 +229,13 @@ static int open_signals(struct standin *standin, struct err *err)
 static void process_ended(void *ctx, const struct err *err, const uint8_t *payload, size_t len)
 {
 	struct standin *standin = ctx;
+	struct err told;
 	Cella__Agent__WaitProcessResponse *response = err ? NULL : cella__agent__wait_process_response__unpack(NULL, len, payload);
 
 	standin->ended = true;
+	if (response && response->oom_killed && *standin->job.bundle && 
+	    oom_tell_host(standin->job.bundle, &standin->job.cgroup, standin->job.memory_max, &told) < 0)
+		log_warn("%s", told.msg);
 	standin->status = response ? response->exit_status & 0xff : STATUS_VM_DIED;
 	if (response)
 		cella__agent__wait_process_response__free_unpacked(response, NULL);

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "lib/cgroup.h"
 #include "lib/err.h"
 #include "runtime/state.h"
 
@@ -32,6 +33,9 @@ struct standin_job {
 	bool streams[3]; /* connect this standard stream to the guest's */
 	char vm_dir[PATH_MAX];
 	char directory[PATH_MAX];
+	char bundle[PATH_MAX]; /* empty for exec */
+	struct cgroup cgroup;  /* on the host; path empty: none */
+	int memory_max;	       /* its file of that name, -1 if there is none */
 	char id[STATE_ID_MAX + 1];
 	char exec_id[128]; /* empty: the container's first process */
 	char token[33];
@@ -40,11 +44,11 @@ struct standin_job {
 };
 
 /*
- * Forks the stand-in into the namespaces that config lists (NULL: stays in ours), with stdio[i] as its standard streams,
+ * Forks the stand-in into a cgroup (NULL: ours) and the namespaces that config lists (NULL: stays in ours), with stdio[i] as its standard streams,
  * argv as its name. Its pid, or -errno. The caller is its parent.
  */
 pid_t standin_spawn(const struct standin_job *job, const void *request, const int stdio[3], char **argv,
-		    const json_t *config, struct err *err) must_check;
+		    const json_t *config, const struct cgroup *cgroup, struct err *err) must_check;
 
 /* The creator's side of job.report: waits until the stand-in is ready, or gets its error. */
 int standin_wait_ready(int report, struct err *err) must_check;

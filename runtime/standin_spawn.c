@@ -31,6 +31,7 @@ struct launch {
 	const int *stdio;
 	char **argv;
 	const json_t *config;
+	const struct cgroup *cgroup;
 	int job_fd;
 	int answer; /* the helper's: pid or error */
 };
@@ -81,7 +82,7 @@ static int enter_namespaces(const json_t *config, int *ret_flags, struct err *er
 static _Noreturn void become_standin(const struct launch *launch)
 {
 	const int keep[] = { launch->job->report, launch->job->owner, launch->job->ready, launch->job->vmm_pidfd,
-			     launch->job_fd };
+			     launch->job->memory_max, launch->job_fd };
 	char variable[32];
 	sigset_t none;
 
@@ -110,6 +111,9 @@ static _Noreturn void helper(const struct launch *launch)
 	int flags = 0;
 	pid_t pid;
 
+	/* Before a cgroup namespace is made: this is its root. */
+	if (launch->cgroup && cgroup_add_process(launch->cgroup, getpid(), &err) < 0)
+		answer(launch, 0, &err);
 	if (launch->config && enter_namespaces(launch->config, &flags, &err) < 0)
 		answer(launch, 0, &err);
 	pid = (pid_t)syscall(SYS_clone, (unsigned long)(flags | CLONE_PARENT | SIGCHLD), NULL, NULL, NULL, 0);
@@ -133,9 +137,9 @@ static int write_job(const struct standin_job *job, const void *request, struct 
 }
 
 pid_t standin_spawn(const struct standin_job *job, const void *request, const int stdio[3], char **argv,
-		    const json_t *config, struct err *err)
+		    const json_t *config, const struct cgroup *cgroup, struct err *err)
 {
-	struct launch launch = { .job = job, .stdio = stdio, .argv = argv, .config = config };
+	struct launch launch = { .job = job, .stdio = stdio, .argv = argv, .config = config, .cgroup = cgroup };
 	struct launch_answer message;
 	auto_fd job_fd = write_job(job, request, err), read_end = -1, write_end = -1;
 	int ends[2];

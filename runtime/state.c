@@ -161,6 +161,7 @@ int state_open(struct state *state, const char *root, const char *id, struct err
 			return -err->code;
 		read_process(state->document, "pid", "pidStartTime", &state->standin);
 		read_process(state->document, "vmmPid", "vmmStartTime", &state->vmm);
+		state->vm_memory_mib = (unsigned int)json_get_integer(state->document, "vmMemoryMib", 0);
 	}
 	state->status = find_status(state);
 	return 0;
@@ -183,10 +184,11 @@ int state_commit(struct state *state, const char *bundle, const json_t *config, 
 	int ret;
 
 	io_timestamp(created);
-	state->document = json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:s, s:O, s:b}", "ociVersion",
+	state->document = json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:i, s:s, s:O, s:b}", "ociVersion",
 				    RUNTIME_OCI_VERSION, "id", state->id, "bundle", bundle, "created", created, "pid",
 				    (int)state->standin.pid, "pidStartTime", (json_int_t)state->standin.start_time, "vmmPid",
-				    (int)state->vmm.pid, "vmmStartTime", (json_int_t)state->vmm.start_time, "rootfs",
+				    (int)state->vmm.pid, "vmmStartTime", (json_int_t)state->vmm.start_time, "vmMemoryMib",
+				    (int)state->vm_memory_mib, "rootfs",
 				    json_get_string(json_object_get(config, "root"), "path", ""), "annotations",
 				    annotations ? annotations : json_null(), "terminal",
 				    json_get_bool(json_object_get(config, "process"), "terminal", false));

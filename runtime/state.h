@@ -37,6 +37,7 @@ struct state {
 	int dirfd;		  /* of it, owned */
 	enum status status;
 	struct process_id standin, vmm;
+	unsigned int vm_memory_mib; /* the guest's memory */
 	json_t *document; /* state.json, owned; NULL while it is being created */
 };
 

@@ -57,10 +57,11 @@ static void pass_fd(int fd)
 		_exit(1);
 }
 
-static unsigned int choose_memory(const struct settings *settings, const json_t *resources)
+unsigned int vm_memory_mib(const struct settings *settings, const json_t *resources)
 {
 	int64_t limit = json_get_integer(json_object_get(resources, "memory"), "limit", 0);
-	int64_t mib = limit > 0 ? (limit >> 20) + settings->overhead_mib : settings->memory_mib;
+	/* Beyond what any machine has: as good as no limit. */
+	int64_t mib = limit > 0 && limit < 1LL << 50 ? (limit >> 20) + settings->overhead_mib : settings->memory_mib;
 
 	if (mib < 96)
 		mib = 96; /* kernel, agent and a little air */
@@ -89,7 +90,7 @@ static void build_args(struct args *args, const struct vm_start *start, const st
 	add(args, "--kvm-fd=%d", kvm);
 	add(args, "--owner-fd=%d", owner);
 	add(args, "--cmdline=%s%s", CMDLINE, start->settings->kernel_parameters);
-	add(args, "--memory=%u", choose_memory(start->settings, resources));
+	add(args, "--memory=%u", vm_memory_mib(start->settings, resources));
 	add(args, "--vcpus=%u", choose_vcpus(start->settings, resources));
 	add(args, "--root=%s/vm", start->state->directory);
 	add(args, "--control=control");
@@ -191,6 +192,15 @@ static int listen_ready(const struct vm_start *start, struct err *err)
 	return fdpass_listen(path, 4, err);
 }
 
+/* Before its first page is touched: memory belongs to the cgroup of whoever touched it first. */
+static int enter_cgroup(const struct vm_start *start, pid_t pid, struct err *err)
+{
+	const json_t *resources = json_object_get(json_object_get(start->config, "linux"), "resources");
+
+	return host_cgroup_create(start->cgroup, start->runtime, start->config, start->state->id, start->state->dirfd, pid,
+				  vm_memory_mib(start->settings, resources), err);
+}
+
 int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *err)
 {
 	struct guest_image image = { -1, -1 };
@@ -201,7 +211,7 @@ int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *er
 	*vm = (struct vm_process){ .pid = 0, .owner = -1, .ready = -1 };
 	if (kvm < 0)
 		return -err->code;
-	ret = guest_image_open(&image, start->settings, start->root, err);
+	ret = guest_image_open(&image, start->settings, start->runtime->root, err);
 	kernel = image.kernel;
 	initrd = image.initrd;
 	if (ret < 0)
@@ -231,6 +241,7 @@ int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *er
 	if (vm->pid < 0)
 		return err_set(err, errno, "create the VMM's namespaces");
 	if (write_identity_map(vm->pid, "uid_map", err) < 0 || write_identity_map(vm->pid, "gid_map", err) < 0 ||
+	    enter_cgroup(start, vm->pid, err) < 0 ||
 	    io_write_all(sync_write, "", 1) < 0)
 		return err_wrap(err, "start the VMM");
 	return 0;

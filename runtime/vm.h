@@ -6,17 +6,19 @@
 #include <jansson.h>
 
 #include "lib/err.h"
+#include "runtime/host_cgroup.h"
 #include "runtime/settings.h"
 #include "runtime/share.h"
 #include "runtime/state.h"
 
 struct vm_start {
+	const struct runtime *runtime;
 	const struct settings *settings;
-	const char *root;	   /* the state root, for what is remembered of the guest image */
 	const struct state *state; /* its directory holds vm/ and vmm.log */
 	const json_t *config;	   /* sizes */
 	const struct share_list *shares;
 	const struct network *network;
+	struct host_cgroup *cgroup; /* is made, for the VMM to be in from its first page on */
 };
 
 struct vm_process {
@@ -29,6 +31,9 @@ struct vm_process {
  * Starts a jailed VMM, a child of the calling process, and returns at once: the guest boots meanwhile.
  */
 int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *err) must_check;
+
+/* The guest's memory for a config's linux.resources. */
+unsigned int vm_memory_mib(const struct settings *settings, const json_t *resources);
 
 /* The last lines of vmm.log, for an error message; empty if there is none. */
 void vm_last_log(const char *directory, char *out, size_t size);
