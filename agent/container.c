@@ -24,6 +24,7 @@ struct container {
 	json_t *config; /* owned */
 	struct cgroup cgroup;
 	bool has_cgroup;
+	bool own_network; /* not the guest's */
 	bool finished; /* the first process has ended and the rest was killed */
 	char rootfs_share[256];
 	struct shared_mount *shared; /* owned, and the strings in it */
@@ -143,6 +144,33 @@ static void add_process(struct container *container, struct process *process, st
 	container->processes = process;
 }
 
+/* The namespaces of other containers that this one shares. */
+static int find_joins(struct containers *containers, struct spawn *spawn, const Cella__Agent__CreateContainerRequest *request,
+		      struct err *err)
+{
+	static const char *const types[SPAWN_JOINS_MAX] = { "pid", "ipc", "uts" };
+
+	if (request->n_namespaces && spawn_wants_namespace(spawn->config, "user"))
+		return err_msg(err, ENOTSUP, "linux.namespaces: a user namespace together with namespaces of a pod");
+	for (size_t i = 0; i < request->n_namespaces; i++) {
+		const Cella__Agent__SharedNamespace *wanted = request->namespaces[i];
+		struct container *other = container_find(containers, wanted->container);
+		struct process *init = other ? container_process(other, NULL) : NULL;
+		size_t k = 0;
+
+		while (k < ARRAY_SIZE(types) && strcmp(types[k], wanted->type))
+			k++;
+		if (k == ARRAY_SIZE(types) || spawn->njoins == SPAWN_JOINS_MAX)
+			return err_msg(err, EINVAL, "namespace '%s' of container %s", wanted->type, wanted->container);
+		if (!init || init->pid <= 0)
+			return err_msg(err, ESRCH, "linux.namespaces: container %s, whose %s namespace is to be shared, does not run",
+				       wanted->container, wanted->type);
+		spawn->joins[spawn->njoins].type = types[k];
+		spawn->joins[spawn->njoins++].init = init->pid;
+	}
+	return 0;
+}
+
 static int start_first_process(struct containers *containers, struct container *container,
 			       const Cella__Agent__CreateContainerRequest *request, struct ttrpc *conn, uint32_t stream,
 			       struct err *err)
@@ -156,6 +184,9 @@ static int start_first_process(struct containers *containers, struct container *
 	};
 	struct process *process;
 
+	spawn.own_network = container->own_network = request->own_network;
+	if (find_joins(containers, &spawn, request, err) < 0)
+		return -err->code;
 	set_seccomp(&spawn, request->seccomp);
 	process = process_new(container, containers->loop, "", &spawn, request->stdio, err);
 	if (!process)
@@ -222,6 +253,7 @@ int container_exec(struct container *container, const Cella__Agent__ExecProcessR
 		return -err->code;
 	spawn.process = document;
 	spawn.init = init->pid;
+	spawn.own_network = container->own_network;
 	set_seccomp(&spawn, request->seccomp);
 	process = process_new(container, init->loop, request->exec_id, &spawn, request->stdio, err);
 	json_decref(document); /* the child has a copy of its own */
@@ -235,22 +267,23 @@ int container_delete(struct containers *containers, struct container *container,
 {
 	struct process *init = container_process(container, NULL);
 	struct container **at = &containers->list;
-	int ret;
 
-	if (init && init->state == PROCESS_RUNNING)
-		return err_msg(err, EBUSY, "cannot delete container %s that is not stopped: running", container->id);
+	/* Its cgroup can only be removed once the last process has been reaped: the caller asks again. */
+	if (init && init->pid > 0)
+		return err_msg(err, EBUSY, "cannot delete container %s that is not stopped", container->id);
+	if (cgroup_remove(&container->cgroup, err) < 0)
+		return -err->code;
 	while (container->processes) {
 		struct process *process = container->processes;
 
 		container->processes = process->next;
 		process_free(process);
 	}
-	ret = cgroup_remove(&container->cgroup, err);
 	while (*at != container)
 		at = &(*at)->next;
 	*at = container->next;
 	container_free(container);
-	return ret;
+	return 0;
 }
 
 int container_kill_all(struct container *container, int sig, struct err *err)

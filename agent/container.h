@@ -30,7 +30,7 @@ int container_exec(struct container *container, const Cella__Agent__ExecProcessR
 /* New limits: resources is linux.resources as JSON. */
 int container_update(struct container *container, const uint8_t *resources, size_t len, struct err *err) must_check;
 
-/* Only when its first process has ended, or never ran. */
+/* EBUSY while there is a process of it. */
 int container_delete(struct containers *containers, struct container *container, struct err *err) must_check;
 
 int container_kill_all(struct container *container, int sig, struct err *err) must_check;

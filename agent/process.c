@@ -199,7 +199,7 @@ static int admit(struct process *process, const struct spawn *spawn, pid_t pid, 
 {
 	int ret = cgroup_add_process(spawn->cgroup, pid, err);
 
-	if (ret == 0 && !spawn->init && spawn_wants_namespace(spawn->config, "user"))
+	if (ret == 0 && !spawn_has_helper(spawn) && spawn_wants_namespace(spawn->config, "user"))
 		ret = spawn_write_id_maps(pid, spawn->config, err);
 	if (ret == 0 && write(process->sync, "", 1) != 1)
 		ret = err_set(err, errno, "let the process go on");
@@ -239,7 +239,7 @@ struct process *process_new(struct container *container, struct loop *loop, cons
 		process_free(process);
 		return NULL;
 	}
-	if (*exec_id)
+	if (spawn_has_helper(spawn))
 		process->helper = pid;
 	else
 		process->pid = pid;

@@ -35,7 +35,7 @@ struct process {
 	char exec_id[128];	     /* empty: the first process */
 	enum process_state state;
 	pid_t pid;    /* in the guest's root pid namespace; 0 before it is known, and after the end */
-	pid_t helper; /* exec'd process: the fork that enters the namespaces */
+	pid_t helper; /* the fork that enters namespaces, if there is one (spawn_has_helper) */
 	int exit_status;
 	struct ttrpc *owner; /* borrowed: the process dies with this connection */
 	int report, sync, start; /* owned, -1 once done */

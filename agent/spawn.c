@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/guest.h"
 #include "agent/process_setup.h"
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
@@ -207,6 +208,15 @@ static int set_sysctls(const json_t *config, struct err *err)
 	return 0;
 }
 
+/* Whether the container gets a new namespace of this type, rather than one of its pod. */
+static bool wants_new(const struct spawn *spawn, const char *type)
+{
+	for (size_t i = 0; i < spawn->njoins; i++)
+		if (!strcmp(spawn->joins[i].type, type))
+			return false;
+	return spawn_wants_namespace(spawn->config, type);
+}
+
 static _Noreturn void first_process(const struct spawn *spawn)
 {
 	struct terminal_request terminal = { .spawn = spawn, .slave = -1 };
@@ -214,10 +224,10 @@ static _Noreturn void first_process(const struct spawn *spawn)
 	struct err err;
 	int ret = 0;
 
-	reset_signals();
-	wait_for(spawn->sync);
 	if (setsid() < 0)
 		ret = err_set(&err, errno, "start a session");
+	if (ret == 0 && spawn->own_network)
+		ret = guest_loopback_up(&err);
 	/* Namespaced by network, which is the guest's, or by ipc and uts: written while still the guest's root. */
 	if (ret == 0)
 		ret = set_sysctls(spawn->config, &err);
@@ -227,7 +237,8 @@ static _Noreturn void first_process(const struct spawn *spawn)
 		ret = err_set(&err, errno, "create a cgroup namespace");
 	if (ret == 0 && spawn_wants_namespace(spawn->config, "time"))
 		ret = enter_time_namespace(spawn->config, &err);
-	if (ret == 0)
+	/* A pod's names are its sandbox's. */
+	if (ret == 0 && wants_new(spawn, "uts"))
 		ret = set_names(spawn->config, &err);
 	if (ret == 0)
 		ret = process_open_proc(&err);
@@ -238,22 +249,71 @@ static _Noreturn void first_process(const struct spawn *spawn)
 	become_process(spawn, terminal.slave);
 }
 
-pid_t spawn_first_process(const struct spawn *spawn, struct err *err)
+static unsigned long new_namespaces(const struct spawn *spawn)
 {
-	unsigned long flags = SIGCHLD;
-	pid_t pid;
+	/* The root is pivoted in any case: without "mount" in the list the guest's own mounts would be changed. */
+	unsigned long flags = CLONE_NEWNS;
 
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
-		if (namespaces[i].at_clone && spawn_wants_namespace(spawn->config, namespaces[i].type))
+		if (namespaces[i].at_clone && wants_new(spawn, namespaces[i].type))
 			flags |= namespaces[i].flag;
-	/* The root is pivoted in any case: without "mount" in the list the guest's own mounts would be changed. */
-	flags |= CLONE_NEWNS;
-	pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, 0);
-	if (pid < 0)
-		return err_set(err, errno, "create the container's process");
+	return spawn->own_network ? flags | CLONE_NEWNET : flags;
+}
+
+/* setns(2): what a process of the pod has. For the pid namespace it counts for our children. */
+static int join_pod(const struct spawn *spawn, struct err *err)
+{
+	for (size_t i = 0; i < spawn->njoins; i++) {
+		auto_fd init = (int)syscall(SYS_pidfd_open, spawn->joins[i].init, 0);
+		size_t k = 0;
+
+		while (strcmp(namespaces[k].type, spawn->joins[i].type))
+			k++;
+		if (init < 0 || setns(init, (int)namespaces[k].flag) < 0)
+			return err_set(err, errno, "linux.namespaces: join the %s namespace of the pod", spawn->joins[i].type);
+	}
+	return 0;
+}
+
+static _Noreturn void pod_helper(const struct spawn *spawn)
+{
+	struct err err;
+	pid_t pid;
+
+	reset_signals();
+	wait_for(spawn->sync);
+	if (join_pod(spawn, &err) < 0)
+		fail(spawn, &err);
+	pid = (pid_t)syscall(SYS_clone, new_namespaces(spawn) | CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
 	if (pid == 0)
 		first_process(spawn);
-	return pid;
+	if (pid < 0) {
+		err_set(&err, errno, "create the container's process");
+		fail(spawn, &err);
+	}
+	report(spawn, SPAWN_PID, pid, NULL);
+	_exit(0);
+}
+
+bool spawn_has_helper(const struct spawn *spawn)
+{
+	return spawn->init || spawn->njoins;
+}
+
+pid_t spawn_first_process(const struct spawn *spawn, struct err *err)
+{
+	unsigned long flags = spawn->njoins ? 0 : new_namespaces(spawn);
+	pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
+
+	if (pid < 0)
+		return err_set(err, errno, "create the container's process");
+	if (pid > 0)
+		return pid;
+	if (spawn->njoins)
+		pod_helper(spawn);
+	reset_signals();
+	wait_for(spawn->sync);
+	first_process(spawn);
 }
 
 static int join_namespaces(const struct spawn *spawn, struct err *err)
@@ -266,6 +326,8 @@ static int join_namespaces(const struct spawn *spawn, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
 		if (spawn_wants_namespace(spawn->config, namespaces[i].type))
 			flags |= namespaces[i].flag;
+	if (spawn->own_network)
+		flags |= CLONE_NEWNET;
 	/* setns(2): all at once, in the order that permissions need. */
 	if (setns(init, (int)flags) < 0)
 		return err_set(err, errno, "enter the container's namespaces");

@@ -4,6 +4,7 @@
  * through the report socket.
  *
  * A container's first process:		agent --clone(new namespaces)--> child = pid 1 of the container
+ *   with namespaces of its pod:		agent --fork--> helper --setns, clone(CLONE_PARENT, new namespaces)--> child
  * An exec'd process:			agent --fork--> helper --setns, clone(CLONE_PARENT)--> child; the helper exits
  *
  * In both cases the child is the agent's, so that the agent reaps it.
@@ -35,11 +36,19 @@ struct spawn_report {
 	struct err err;
 };
 
+#define SPAWN_JOINS_MAX 3
+
 struct spawn {
 	const json_t *config;  /* config.json; for an exec'd process its container's */
 	const json_t *process; /* the process object */
 	struct rootfs_plan rootfs; /* first process only */
 	const struct cgroup *cgroup;
+	struct {
+		const char *type; /* "pid", "ipc", "uts" */
+		pid_t init;	  /* the first process of the container whose namespace it is */
+	} joins[SPAWN_JOINS_MAX];
+	size_t njoins;	  /* first process only: namespaces that are shared instead of new ones */
+	bool own_network; /* a network namespace apart from the guest's */
 	const struct sock_filter *seccomp; /* NULL: none */
 	size_t seccomp_len;
 	unsigned int seccomp_flags;
@@ -49,6 +58,9 @@ struct spawn {
 	int start;	/* the child waits for a byte: exec now */
 	pid_t init;	/* exec'd process: the container's first process; else 0 */
 };
+
+/* Whether there is a helper between the agent and the child: then the child's pid comes with SPAWN_PID. */
+bool spawn_has_helper(const struct spawn *spawn);
 
 /* Forks. The pid of the child (or helper), or -errno. Descriptors stay the caller's. */
 pid_t spawn_first_process(const struct spawn *spawn, struct err *err) must_check;

@@ -140,13 +140,11 @@ static int look(const struct state *state, json_int_t *oom_kills, struct err *er
 	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
 	Cella__Agent__StatsResponse *stats;
 	ProtobufCMessage *answer;
-	char vm_dir[PATH_MAX + 8];
 	json_int_t now;
 	int ret = 0;
 
-	command_vm_dir(state, vm_dir);
 	request.id = (char *)state->id;
-	if (agent_call_once(vm_dir, "Stats", &request.base, &cella__agent__stats_response__descriptor, &answer, err) < 0)
+	if (agent_call_once(state->vm_dir, "Stats", &request.base, &cella__agent__stats_response__descriptor, &answer, err) < 0)
 		return -err->code;
 	stats = (Cella__Agent__StatsResponse *)answer;
 	now = counter(stats, "memory.events:oom_kill");

@@ -49,15 +49,13 @@ static int parse_signal(const char *text, struct err *err)
 static int kill_container(struct state *state, int sig, bool all, struct err *err)
 {
 	Cella__Agent__SignalProcessRequest request = CELLA__AGENT__SIGNAL_PROCESS_REQUEST__INIT;
-	char vm_dir[PATH_MAX + 8];
 
 	if (state->status == STATUS_STOPPED || state->status == STATUS_CREATING)
 		return all ? 0 : err_msg(err, ESRCH, "container not running");
-	command_vm_dir(state, vm_dir);
 	request.id = state->id;
 	request.signal = sig;
 	request.all = all;
-	return agent_call_once(vm_dir, "SignalProcess", &request.base, &cella__agent__empty__descriptor, NULL, err);
+	return agent_call_once(state->vm_dir, "SignalProcess", &request.base, &cella__agent__empty__descriptor, NULL, err);
 }
 
 int cmd_kill(struct runtime *runtime, int argc, char **argv)
@@ -97,7 +95,6 @@ static int freeze(struct runtime *runtime, const struct command *command, bool f
 {
 	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
 	enum status wanted = frozen ? STATUS_RUNNING : STATUS_PAUSED;
-	char vm_dir[PATH_MAX + 8];
 	struct state state;
 	struct err err;
 	int first = command_parse(command, NULL, argc, argv, &err), ret;
@@ -111,9 +108,8 @@ static int freeze(struct runtime *runtime, const struct command *command, bool f
 		ret = err_msg(&err, EINVAL, "cannot %s container %s: it is %s", frozen ? "pause" : "resume", state.id,
 			      status_names[state.status]);
 	if (ret == 0) {
-		command_vm_dir(&state, vm_dir);
 		request.id = state.id;
-		ret = agent_call_once(vm_dir, frozen ? "PauseContainer" : "ResumeContainer", &request.base,
+		ret = agent_call_once(state.vm_dir, frozen ? "PauseContainer" : "ResumeContainer", &request.base,
 				      &cella__agent__empty__descriptor, NULL, &err);
 	}
 	if (ret == 0)

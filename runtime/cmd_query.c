@@ -120,7 +120,6 @@ static int print_processes(const struct state *state, bool json, struct err *err
 	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
 	Cella__Agent__ListProcessesResponse *response;
 	ProtobufCMessage *answer;
-	char vm_dir[PATH_MAX + 8];
 
 	if (state->status == STATUS_STOPPED || state->status == STATUS_CREATING)
 		return err_msg(err, EINVAL, "container %s is not running", state->id);
@@ -128,9 +127,8 @@ static int print_processes(const struct state *state, bool json, struct err *err
 		printf("[%d]\n", (int)state->standin.pid);
 		return 0;
 	}
-	command_vm_dir(state, vm_dir);
 	request.id = (char *)state->id;
-	if (agent_call_once(vm_dir, "ListProcesses", &request.base, &cella__agent__list_processes_response__descriptor,
+	if (agent_call_once(state->vm_dir, "ListProcesses", &request.base, &cella__agent__list_processes_response__descriptor,
 			    &answer, err) < 0)
 		return -err->code;
 	response = (Cella__Agent__ListProcessesResponse *)answer;

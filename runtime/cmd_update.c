@@ -157,15 +157,13 @@ static int update_guest(const struct state *state, const json_t *resources, stru
 {
 	Cella__Agent__UpdateContainerRequest request = CELLA__AGENT__UPDATE_CONTAINER_REQUEST__INIT;
 	auto_free char *text = json_dumps(resources, JSON_COMPACT);
-	char vm_dir[PATH_MAX + 8];
 
 	if (!text)
 		return err_set(err, ENOMEM, "update");
-	command_vm_dir(state, vm_dir);
 	request.id = (char *)state->id;
 	request.resources.data = (uint8_t *)text;
 	request.resources.len = strlen(text);
-	return agent_call_once(vm_dir, "UpdateContainer", &request.base, &cella__agent__empty__descriptor, NULL, err);
+	return agent_call_once(state->vm_dir, "UpdateContainer", &request.base, &cella__agent__empty__descriptor, NULL, err);
 }
 
 static int update(const struct state *state, const json_t *resources, struct err *err)

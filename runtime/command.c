@@ -36,8 +36,3 @@ int command_open(struct runtime *runtime, const char *id, struct state *state, s
 {
 	return state_open(state, runtime->root, id, err);
 }
-
-void command_vm_dir(const struct state *state, char out[PATH_MAX + 8])
-{
-	snprintf(out, PATH_MAX + 8, "%s/vm", state->directory);
-}

@@ -26,7 +26,4 @@ int command_parse(const struct command *command, void *target, int argc, char **
 /* Opens container id or reports why not: state_open with runc's wording. */
 int command_open(struct runtime *runtime, const char *id, struct state *state, struct err *err) must_check;
 
-/* <directory>/vm */
-void command_vm_dir(const struct state *state, char out[PATH_MAX + 8]);
-
 #endif

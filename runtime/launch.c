@@ -33,6 +33,7 @@
 #include "runtime/hooks.h"
 #include "runtime/host_cgroup.h"
 #include "runtime/network.h"
+#include "runtime/pod.h"
 #include "runtime/seccomp.h"
 #include "runtime/settings.h"
 #include "runtime/share.h"
@@ -40,6 +41,7 @@
 #include "runtime/standin.h"
 #include "runtime/terminal.h"
 #include "runtime/vm.h"
+#include "runtime/vm_control.h"
 
 #define KILL_TIMEOUT_MS 10000
 
@@ -55,7 +57,10 @@ struct creation {
 	size_t config_len;
 	struct state state;
 	bool has_directory;
+	struct pod pod;
+	char share_prefix[SHARE_PREFIX_MAX];
 	struct share_list shares;
+	pid_t cgroup_holder; /* in the container's cgroup until the stand-in is; 0: none */
 	pid_t holder; /* in the container's network namespace while hooks need one there; 0: none */
 	struct network network;
 	struct seccomp_program seccomp;
@@ -94,7 +99,7 @@ static int check_terminal(const struct launch_options *options, const json_t *pr
 	return 0;
 }
 
-static int load(struct creation *c, struct err *err)
+static int load(struct creation *c, const char *id, struct err *err)
 {
 	const char *bundle = c->options->bundle ? c->options->bundle : ".";
 
@@ -107,7 +112,11 @@ static int load(struct creation *c, struct err *err)
 	    seccomp_compile(json_object_get(json_object_get(c->config, "linux"), "seccomp"), c->runtime->root, &c->seccomp,
 			    err) < 0)
 		return -err->code;
-	return share_open_all(&c->shares, c->bundle, c->config, err);
+	if (pod_find(&c->pod, c->runtime->root, c->config, err) < 0)
+		return -err->code;
+	if (*c->pod.vm_owner)
+		pod_share_prefix(id, c->share_prefix);
+	return share_open_all(&c->shares, c->share_prefix, c->bundle, c->config, err);
 }
 
 static int make_directory(struct creation *c, const char *id, struct err *err)
@@ -183,6 +192,32 @@ static int start_vm(struct creation *c, struct err *err)
 	return ret;
 }
 
+/* The container becomes one more in a VM that runs. */
+static int join_vm(struct creation *c, struct err *err)
+{
+	struct state owner;
+	pid_t holder;
+	int ret = state_open(&owner, c->runtime->root, c->pod.vm_owner, err);
+
+	c->state.vm_memory_mib = owner.vm_memory_mib;
+	state_close(&owner);
+	if (ret < 0)
+		return ret;
+	if (state_join_vm(&c->state, c->runtime->root, c->pod.vm_owner, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < c->shares.n; i++)
+		if (vm_control_add_share(c->state.vm_dir, c->shares.shares[i].name, c->shares.shares[i].fd, err) < 0)
+			return err_wrap(err, "share with the VM of %s", c->pod.vm_owner);
+	/* A cgroup is made around a process; the stand-in, whose it is to be, is born into it. */
+	holder = network_hold("", err);
+	if (holder < 0)
+		return holder;
+	ret = host_cgroup_create(&c->cgroup, c->runtime, c->config, c->state.id, c->state.dirfd, holder,
+				 c->state.vm_memory_mib, err);
+	c->cgroup_holder = holder;
+	return ret;
+}
+
 /* The descriptors that the stand-in gets as 0, 1, 2, and the master where it is to go. */
 static int set_up_streams(const struct launch_options *options, const json_t *process, struct pty *pty, int stdio[3],
 			  struct standin_job *job, struct err *err)
@@ -245,6 +280,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 {
 	Cella__Agent__CreateContainerRequest request = CELLA__AGENT__CREATE_CONTAINER_REQUEST__INIT;
 	Cella__Agent__SharedMount mounts[SHARES_MAX], *list[SHARES_MAX];
+	Cella__Agent__SharedNamespace namespaces[POD_NAMESPACES_MAX], *namespace_list[POD_NAMESPACES_MAX];
 	Cella__Agent__SeccompFilter seccomp;
 	Cella__Agent__Stdio stdio;
 
@@ -270,6 +306,14 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 	request.stdio = &stdio;
 	request.seccomp = &seccomp;
 	request.network = c->network.message;
+	for (size_t i = 0; i < c->pod.n; i++) {
+		cella__agent__shared_namespace__init(&namespaces[i]);
+		namespaces[i].type = (char *)c->pod.namespaces[i].type;
+		namespaces[i].container = c->pod.namespaces[i].container;
+		namespace_list[request.n_namespaces++] = &namespaces[i];
+	}
+	request.namespaces = namespace_list;
+	request.own_network = c->pod.own_network;
 	return pack(&request.base, &job->request_len, err);
 }
 
@@ -293,13 +337,13 @@ static int spawn_standin(struct standin_job *job, const void *request, const int
 static int start_standin(struct creation *c, struct err *err)
 {
 	const json_t *process = json_object_get(c->config, "process");
-	auto_fd pidfd = (int)syscall(SYS_pidfd_open, c->vm.pid, 0);
+	auto_fd pidfd = c->vm.pid > 0 ? (int)syscall(SYS_pidfd_open, c->vm.pid, 0) : -1;
 	auto_fd report = -1, memory_max = -1;
 	auto_free struct standin_job *job = calloc(1, sizeof(*job));
 	auto_free uint8_t *request = NULL;
 	int stdio[3];
 
-	if (!job || pidfd < 0)
+	if (!job || (pidfd < 0 && c->vm.pid > 0))
 		return err_set(err, job ? errno : ENOMEM, "stand-in");
 	if (make_report_socket(job, &c->report, err) < 0)
 		return -err->code;
@@ -308,7 +352,7 @@ static int start_standin(struct creation *c, struct err *err)
 	job->ready = c->vm.ready;
 	job->vmm_pidfd = pidfd;
 	job->boot_timeout_ms = (int)c->settings.boot_timeout_s * 1000;
-	snprintf(job->vm_dir, sizeof(job->vm_dir), "%.*s/vm", PATH_MAX - 8, c->state.directory);
+	strcpy(job->vm_dir, c->state.vm_dir);
 	strcpy(job->directory, c->state.directory);
 	strcpy(job->bundle, c->bundle);
 	memory_max = job->memory_max = host_cgroup_open_memory_max(&c->cgroup);
@@ -349,6 +393,13 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+static void end_holder(pid_t *holder)
+{
+	kill(*holder, SIGKILL);
+	waitpid(*holder, NULL, 0);
+	*holder = 0;
+}
+
 static void undo(struct creation *c)
 {
 	struct process_id standin;
@@ -359,10 +410,13 @@ static void undo(struct creation *c)
 	if (c->standin > 0 && process_identify(c->standin, &standin) == 0)
 		process_kill_wait(&standin, KILL_TIMEOUT_MS);
 	process_kill_wait(&c->state.vmm, KILL_TIMEOUT_MS);
+	if (c->cgroup_holder > 0)
+		end_holder(&c->cgroup_holder);
 	network_release(&c->network);
 	if (host_cgroup_remove(&c->cgroup, &ignored) < 0)
 		log_warn("%s", ignored.msg);
-	if (network_give_back(network_namespace_path(c->config), &ignored) < 0)
+	if (!state_owns_vm(&c->state) ? pod_leave(&c->state, c->config, &ignored) < 0 :
+					network_give_back(network_namespace_path(c->config), &ignored) < 0)
 		log_warn("%s", ignored.msg);
 	if (c->has_directory && state_remove(&c->state, &ignored) < 0)
 		log_warn("%s", ignored.msg);
@@ -372,10 +426,10 @@ static void undo(struct creation *c)
 
 static void release(struct creation *c)
 {
-	if (c->holder > 0) {
-		kill(c->holder, SIGKILL);
-		waitpid(c->holder, NULL, 0);
-	}
+	if (c->holder > 0)
+		end_holder(&c->holder);
+	if (c->cgroup_holder > 0)
+		end_holder(&c->cgroup_holder);
 	share_close_all(&c->shares);
 	network_release(&c->network);
 	state_close(&c->state);
@@ -406,13 +460,13 @@ int launch_container(struct runtime *runtime, const struct launch_options *optio
 	if (ret == 0)
 		ret = state_check_id(id, err);
 	if (ret == 0)
-		ret = load(c, err);
+		ret = load(c, id, err);
 	if (ret == 0)
 		ret = make_directory(c, id, err);
 	if (ret == 0)
 		ret = run_create_hooks(c, err);
 	if (ret == 0)
-		ret = start_vm(c, err);
+		ret = *c->pod.vm_owner ? join_vm(c, err) : start_vm(c, err);
 	if (ret == 0)
 		ret = start_standin(c, err);
 	if (ret == 0)
@@ -467,7 +521,7 @@ static int run_exec(struct exec_launch *e, const struct state *state, const json
 	int stdio[3];
 
 	e->job.owner = e->job.ready = e->job.vmm_pidfd = e->job.memory_max = -1;
-	snprintf(e->job.vm_dir, sizeof(e->job.vm_dir), "%.*s/vm", PATH_MAX - 8, state->directory);
+	strcpy(e->job.vm_dir, state->vm_dir);
 	strcpy(e->job.directory, state->directory);
 	strcpy(e->job.id, state->id);
 	if (host_cgroup_load(&e->cgroup, state->dirfd, err) < 0 || make_report_socket(&e->job, &e->report, err) < 0)
@@ -532,17 +586,15 @@ static void run_poststart_hooks(struct state *state)
 int launch_start(struct state *state, struct err *err)
 {
 	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
-	char vm_dir[PATH_MAX + 8];
 
 	if (state->status != STATUS_CREATED)
 		return err_msg(err, EINVAL, "cannot start container %s in the %s state", state->id,
 			       status_names[state->status]);
-	snprintf(vm_dir, sizeof(vm_dir), "%s/vm", state->directory);
 	request.id = state->id;
 	/* The flag first: a process that ends at once must not be found "created". */
 	if (state_set_flag(state, "started", true, err) < 0)
 		return -err->code;
-	if (agent_call_once(vm_dir, "StartContainer", &request.base, &cella__agent__empty__descriptor, NULL, err) < 0)
+	if (agent_call_once(state->vm_dir, "StartContainer", &request.base, &cella__agent__empty__descriptor, NULL, err) < 0)
 		return -err->code;
 	run_poststart_hooks(state);
 	return 0;

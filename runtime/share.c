@@ -15,6 +15,14 @@
 #include "lib/json.h"
 #include "lib/mount_options.h"
 
+void share_name(char out[SHARE_NAME_MAX], const char *prefix, int mount_index)
+{
+	if (mount_index < 0)
+		snprintf(out, SHARE_NAME_MAX, "%srootfs", prefix);
+	else
+		snprintf(out, SHARE_NAME_MAX, "%smount%d", prefix, mount_index);
+}
+
 static int add(struct share_list *list, int fd, int mount_index, struct err *err)
 {
 	struct share *share = &list->shares[list->n];
@@ -27,10 +35,7 @@ static int add(struct share_list *list, int fd, int mount_index, struct err *err
 	share->fd = fd;
 	share->mount_index = mount_index;
 	share->is_file = !S_ISDIR(st.st_mode);
-	if (mount_index < 0)
-		strcpy(share->name, "rootfs");
-	else
-		snprintf(share->name, sizeof(share->name), "mount%d", mount_index);
+	share_name(share->name, list->prefix, mount_index);
 	list->n++;
 	return 0;
 }
@@ -121,12 +126,13 @@ static int open_bind(struct share_list *list, const char *bundle, const json_t *
 	return add(list, fd, index, err);
 }
 
-int share_open_all(struct share_list *list, const char *bundle, const json_t *config, struct err *err)
+int share_open_all(struct share_list *list, const char *prefix, const char *bundle, const json_t *config, struct err *err)
 {
 	const json_t *mounts = json_object_get(config, "mounts"), *mount;
 	size_t i;
 
 	list->n = 0;
+	list->prefix = prefix;
 	if (open_root(list, bundle, config, err) < 0)
 		return -err->code;
 	json_array_foreach(mounts, i, mount)

@@ -11,23 +11,32 @@
 
 #define SHARES_MAX 60
 
+#define SHARE_PREFIX_MAX 24
+#define SHARE_NAME_MAX 64 /* CONFIG_NAME_MAX of the VMM */
+
 struct share {
-	char name[64];
+	char name[SHARE_NAME_MAX];
 	int fd; /* owned */
 	int mount_index; /* in config.json's mounts; -1: the root file system */
 	bool is_file;
 };
 
 struct share_list {
+	const char *prefix; /* borrowed */
 	struct share shares[SHARES_MAX];
 	size_t n;
 };
 
 /*
  * The root file system and every bind source of the config. They are in no mount namespace and vanish with their
- * descriptors. Bind mounts that the spec wants read only are so here, on the host's side.
+ * descriptors. Bind mounts that the spec wants read only are so here, on the host's side. Names begin with prefix.
  */
-int share_open_all(struct share_list *list, const char *bundle, const json_t *config, struct err *err) must_check;
+int share_open_all(struct share_list *list, const char *prefix, const char *bundle, const json_t *config,
+		   struct err *err) must_check;
+
+/* The name of a mount's share (mount_index as above). */
+void share_name(char out[SHARE_NAME_MAX], const char *prefix, int mount_index);
+
 void share_close_all(struct share_list *list);
 
 #endif

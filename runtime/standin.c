@@ -325,7 +325,7 @@ static int send_request(struct standin *standin, struct err *err)
 
 static int connect_agent(struct standin *standin, struct err *err)
 {
-	bool first = !*standin->job.exec_id;
+	bool first = standin->job.ready >= 0;
 	int fd = first ? accept_agent(standin, err) : agent_dial(standin->job.vm_dir, PORT_CALLS, err);
 
 	if (fd < 0)

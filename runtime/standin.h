@@ -26,12 +26,13 @@
 /* Written as it is to a memfd; the packed first request (CreateContainer or ExecProcess) follows. */
 struct standin_job {
 	int report;	/* socket to the creator: a struct err (code 0: ready), then its commit byte comes */
-	int owner;	/* write end that keeps the VM alive; -1 for exec */
-	int ready;	/* where the agent will connect; -1 for exec */
-	int vmm_pidfd;	/* -1 for exec */
+	/* -1 for an exec'd process and for a container in another one's VM: */
+	int owner;	/* write end that keeps the VM alive */
+	int ready;	/* where the agent will connect */
+	int vmm_pidfd;
 	bool terminal;
 	bool streams[3]; /* connect this standard stream to the guest's */
-	char vm_dir[PATH_MAX];
+	char vm_dir[PATH_MAX + 8];
 	char directory[PATH_MAX];
 	char bundle[PATH_MAX]; /* empty for exec */
 	struct cgroup cgroup;  /* on the host; path empty: none */

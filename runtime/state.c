@@ -93,6 +93,12 @@ void process_kill_wait(const struct process_id *id, int timeout_ms)
 			;
 }
 
+static void set_vm(struct state *state, const char *root, const char *owner)
+{
+	snprintf(state->vm_owner, sizeof(state->vm_owner), "%s", owner);
+	snprintf(state->vm_dir, sizeof(state->vm_dir), "%s/%s/vm", root, owner);
+}
+
 static int set_directory(struct state *state, const char *root, const char *id, struct err *err)
 {
 	memset(state, 0, sizeof(*state));
@@ -102,7 +108,31 @@ static int set_directory(struct state *state, const char *root, const char *id, 
 	strcpy(state->id, id);
 	if (snprintf(state->directory, sizeof(state->directory), "%s/%s", root, id) >= (int)sizeof(state->directory))
 		return err_set(err, ENAMETOOLONG, "state directory of %s", id);
+	set_vm(state, root, id);
 	return 0;
+}
+
+int state_join_vm(struct state *state, const char *root, const char *owner, struct err *err)
+{
+	set_vm(state, root, owner);
+	return io_replace_file(state->dirfd, "vm-owner", owner, strlen(owner), 0600, err);
+}
+
+static int read_vm_owner(struct state *state, const char *root, struct err *err)
+{
+	auto_free char *owner = io_read_file(state->dirfd, "vm-owner", STATE_ID_MAX, NULL, err);
+
+	if (!owner)
+		return err->code == ENOENT ? 0 : -err->code;
+	if (state_check_id(owner, err) < 0)
+		return -err->code;
+	set_vm(state, root, owner);
+	return 0;
+}
+
+bool state_owns_vm(const struct state *state)
+{
+	return !strcmp(state->vm_owner, state->id);
 }
 
 int state_create(struct state *state, const char *root, const char *id, struct err *err)
@@ -150,6 +180,8 @@ int state_open(struct state *state, const char *root, const char *id, struct err
 		return err_msg(err, ENOENT, "container does not exist: %s", id);
 	if (state->dirfd < 0)
 		return err_set(err, errno, "open %s", state->directory);
+	if (read_vm_owner(state, root, err) < 0)
+		return -err->code;
 	text = io_read_file(state->dirfd, "state.json", STATE_FILE_MAX, &len, &read_err);
 	if (!text && read_err.code != ENOENT) {
 		*err = read_err;

@@ -6,6 +6,8 @@
  *   <root>/<id>/state.json	written when create succeeds, never changed (atomic)
  *   <root>/<id>/config.json	our copy: later changes of the bundle's do not count (runtime-spec, Lifecycle 2)
  *   <root>/<id>/started, paused	flags: empty files
+ *   <root>/<id>/vm-owner	the container in whose VM it is, if that is not its own
+ *   <root>/<id>/cgroup.json	its cgroup on the host
  *   <root>/<id>/vmm.log	what the VMM said
  *   <root>/<id>/vm/		the VMM's root directory: its sockets
  */
@@ -38,6 +40,8 @@ struct state {
 	enum status status;
 	struct process_id standin, vmm;
 	unsigned int vm_memory_mib; /* the guest's memory */
+	char vm_owner[STATE_ID_MAX + 1]; /* the container that the VM was started for: this one, or another of its pod */
+	char vm_dir[PATH_MAX + 8];	 /* that one's vm/ */
 	json_t *document; /* state.json, owned; NULL while it is being created */
 };
 
@@ -50,6 +54,12 @@ int state_create(struct state *state, const char *root, const char *id, struct e
 /* Opens an existing container and finds out its status. "container does not exist" with ENOENT. */
 int state_open(struct state *state, const char *root, const char *id, struct err *err) must_check;
 void state_close(struct state *state);
+
+/* Notes that the container is in another one's VM: before anything is done there, so that delete finds it. */
+int state_join_vm(struct state *state, const char *root, const char *owner, struct err *err) must_check;
+
+/* Whether it is in the VM that was started for it. */
+bool state_owns_vm(const struct state *state);
 
 /* Writes state.json: the commit of a create. bundle is absolute. */
 int state_commit(struct state *state, const char *bundle, const json_t *config, struct err *err) must_check;

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands to a VMM that runs: its control socket (vmm/control.h). */
+#ifndef RUNTIME_VM_CONTROL_H
+#define RUNTIME_VM_CONTROL_H
+
+#include "lib/err.h"
+
+/* A new entry of the shared directory, which is fd's. The descriptor stays the caller's. */
+int vm_control_add_share(const char *vm_dir, const char *name, int fd, struct err *err) must_check;
+
+/* Takes it away again. */
+int vm_control_remove_share(const char *vm_dir, const char *name, struct err *err) must_check;
+
+#endif
