@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -18,6 +19,7 @@
 #include "lib/io.h"
 
 #define ENTROPY_MAX 256
+#define FILES_MAX 1048576 /* fs.nr_open */
 
 static const struct base_mount {
 	const char *type, *target;
@@ -114,4 +116,18 @@ int guest_loopback_up(struct err *err)
 	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
 		return err_set(err, errno, "bring the loopback interface up");
 	return 0;
+}
+
+void guest_raise_limits(void)
+{
+	for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
+		struct rlimit limit;
+
+		if (getrlimit((__rlimit_resource_t)resource, &limit) < 0)
+			continue;
+		limit.rlim_max = resource == RLIMIT_NOFILE ? FILES_MAX : RLIM_INFINITY;
+		/* PID 1 of the guest may; if not, containers keep the kernel's limits. */
+		if (setrlimit((__rlimit_resource_t)resource, &limit) < 0)
+			continue;
+	}
 }

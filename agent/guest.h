@@ -27,6 +27,12 @@ int guest_set_clock(int64_t realtime_ns, struct err *err) must_check;
 /* Mixes bytes into the random pool, credits them and has the pool reseed at once. */
 int guest_add_entropy(const uint8_t *bytes, size_t len, struct err *err) must_check;
 
+/*
+ * Raises the hard limits of this process, which containers inherit: in a user namespace they can only lower them. Soft
+ * limits stay what programs expect.
+ */
+void guest_raise_limits(void);
+
 /* Brings the loopback interface up. */
 int guest_loopback_up(struct err *err) must_check;
 

@@ -235,6 +235,7 @@ int main(void)
 	/* The guest's kernel log is the one place where an operator looks. */
 	if (ret == 0)
 		ret = log_init("cella-agent", "/dev/kmsg", LOG_FORMAT_TEXT, LOG_LEVEL_WARN, &err);
+	guest_raise_limits();
 	if (ret == 0)
 		ret = guest_loopback_up(&err);
 	if (ret == 0)

@@ -81,6 +81,9 @@ static int make_plan(struct plan *plan, const struct mount_context *context, con
 	for (i = 0; i < context->nshared; i++)
 		if (context->shared[i].index == index)
 			plan->shared = &context->shared[i];
+	/* Also one that the host has mounted for us (an overlay of its directories): its options were the host's. */
+	if (plan->shared)
+		plan->bind = true;
 	plan->read_only_superblock = plan->attr.attr_set & MOUNT_ATTR_RDONLY && !plan->bind;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines. The only mutable file-scope state of the project besides signal flags: where lines go. */
+/* Log lines. The only mutable file-scope state of the project besides signal flags: where lines go, and when. */
 #include "lib/log.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "lib/io.h"
 
 #define LINE_MAX_BYTES 4096
+#define HELD_MAX_BYTES 4096
 #define LIMIT_LINES 10
 #define LIMIT_WINDOW_NS (5 * 1000000000LL)
 
@@ -22,6 +23,12 @@ static struct {
 	enum log_format format;
 	enum log_level level;
 } log_state = { "cella", STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_WARN };
+
+static struct {
+	bool holding;
+	char lines[HELD_MAX_BYTES];
+	size_t used;
+} held;
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
@@ -69,6 +76,13 @@ static size_t escape_json(char *out, size_t size, const char *text)
 	return used;
 }
 
+/* There is nowhere left to report that the log itself cannot be written. */
+static void write_lines(const char *lines, size_t len)
+{
+	if (len > 0 && write(log_state.fd, lines, len) < 0)
+		return;
+}
+
 static void emit(enum log_level level, const char *fmt, va_list ap)
 {
 	char msg[LINE_MAX_BYTES / 2];
@@ -95,9 +109,31 @@ static void emit(enum log_level level, const char *fmt, va_list ap)
 	}
 	if (n > (int)sizeof(line) - 1)
 		n = (int)sizeof(line) - 1;
-	/* There is nowhere left to report that the log itself cannot be written. */
-	if (write(log_state.fd, line, (size_t)n) < 0)
+	if (held.holding && level == LOG_LEVEL_WARN) {
+		if (held.used + (size_t)n <= sizeof(held.lines)) {
+			memcpy(held.lines + held.used, line, (size_t)n);
+			held.used += (size_t)n;
+		}
 		return;
+	}
+	write_lines(line, (size_t)n);
+}
+
+void log_hold(void)
+{
+	held.holding = true;
+}
+
+void log_release(void)
+{
+	held.holding = false;
+	write_lines(held.lines, held.used);
+	held.used = 0;
+}
+
+void log_drop(void)
+{
+	held.used = 0;
 }
 
 #define DEFINE_LOG(name, level)               \

@@ -31,6 +31,14 @@ void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
+ * From log_hold on, warnings are kept (4 KiB of them) until log_release writes them, or log_drop forgets them. podman
+ * reads the file of --log as a single JSON object: a command that fails says one thing only, the error.
+ */
+void log_hold(void);
+void log_release(void);
+void log_drop(void);
+
+/*
  * Per call site: at most 10 lines in 5 s, for anything that a guest can trigger. Returns whether to log now; when it
  * refuses, the site's count grows and the next allowed line may mention it.
  */

@@ -46,8 +46,10 @@ int cmd_create(struct runtime *runtime, int argc, char **argv)
 
 	if (first == COMMAND_HELP_SHOWN)
 		return 0;
+	log_hold();
 	if (first < 0 || launch_container(runtime, &options, argv[first], false, &launched, &err) < 0)
 		return runtime_fail(&err, 1);
+	log_release();
 	return 0;
 }
 
@@ -92,14 +94,17 @@ static int run_container(struct runtime *runtime, const struct launch_options *o
 {
 	struct launched launched = { 0, -1 };
 	struct err err;
-	int status = launch_container(runtime, options, id, !options->detach, &launched, &err);
+	int status;
 
+	log_hold();
+	status = launch_container(runtime, options, id, !options->detach, &launched, &err);
 	if (status < 0)
 		return runtime_fail(&err, launch_exit_status(&err));
 	if (start_by_id(runtime, id, &err) < 0) {
 		clean_up(runtime, id);
 		return runtime_fail(&err, launch_exit_status(&err));
 	}
+	log_release();
 	if (options->detach)
 		return 0;
 	status = launched.master >= 0 ? terminal_proxy(launched.master, launched.pid, &err) :

@@ -10,6 +10,7 @@
 
 int runtime_fail(const struct err *err, int status)
 {
+	log_drop();
 	log_error("%s", err->msg);
 	return status;
 }

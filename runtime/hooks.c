@@ -35,14 +35,13 @@ bool hooks_exist(const json_t *config, const char *kind)
 
 struct hook {
 	const char *path, *bundle;
-	char **args, **env; /* owned lists of borrowed strings */
+	char **args, **env; /* owned lists of borrowed strings; env NULL: ours, as with runc and crun */
 	int input, errors;  /* owned: the state to read, what it writes to stderr */
 	int timeout_ms;	    /* -1: none */
 };
 
 static _Noreturn void become_hook(const struct hook *hook)
 {
-	static char *const nothing[] = { NULL };
 	char *const own_name[] = { (char *)hook->path, NULL };
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	sigset_t none;
@@ -52,7 +51,7 @@ static _Noreturn void become_hook(const struct hook *hook)
 	if (null < 0 || dup2(hook->input, 0) < 0 || dup2(null, 1) < 0 || dup2(hook->errors, 2) < 0 || chdir(hook->bundle) < 0)
 		_exit(125);
 	syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
-	execve(hook->path, hook->args[0] ? hook->args : own_name, hook->env ? hook->env : nothing);
+	execve(hook->path, hook->args[0] ? hook->args : own_name, hook->env ? hook->env : environ);
 	dprintf(2, "%s", strerror(errno));
 	_exit(127);
 }

@@ -355,6 +355,7 @@ static int start_standin(struct creation *c, struct err *err)
 	strcpy(job->vm_dir, c->state.vm_dir);
 	strcpy(job->directory, c->state.directory);
 	strcpy(job->bundle, c->bundle);
+	job->own_mounts = spec_wants_new_namespace(c->config, "mount");
 	memory_max = job->memory_max = host_cgroup_open_memory_max(&c->cgroup);
 	if (c->cgroup.managed)
 		job->cgroup = c->cgroup.cgroup;

@@ -48,31 +48,24 @@ static int full_path(char out[PATH_MAX], const char *bundle, const char *path)
 	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-static int open_root(struct share_list *list, const char *bundle, const json_t *config, struct err *err)
+int share_open_root(const char *bundle, const json_t *config, char full[PATH_MAX], struct err *err)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV };
 	const char *path = json_get_string(json_object_get(config, "root"), "path", "");
-	char full[PATH_MAX];
+	auto_fd fd = -1;
 	struct stat st;
-	int fd;
 
 	if (full_path(full, bundle, path) < 0)
 		return err_set(err, ENAMETOOLONG, "root.path '%s'", path);
 	fd = open_tree(AT_FDCWD, full, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (fd < 0)
 		return err_set(err, errno, "root.path: open root file system %s", full);
-	if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode)) {
-		close(fd);
+	if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(err, ENOTDIR, "root.path: %s", full);
-	}
 	/* Device nodes mean nothing in a shared directory; the file server refuses them, too. */
-	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0) {
-		int saved = errno;
-
-		close(fd);
-		return err_set(err, saved, "root.path: restrict %s", full);
-	}
-	return add(list, fd, -1, err);
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return err_set(err, errno, "root.path: restrict %s", full);
+	return fd_take(&fd);
 }
 
 struct bind {
@@ -100,44 +93,77 @@ static struct bind read_options(const json_t *mount)
 	return bind;
 }
 
-static int open_bind(struct share_list *list, const char *bundle, const json_t *mount, int index, struct err *err)
+/*
+ * An overlay of directories of the host (podman's image mounts and volumes with O) is mounted here, in no namespace. Its
+ * options are the file system's own but for those that mount(8) has for all.
+ */
+static int open_overlay(const json_t *mount, int index, struct err *err)
+{
+	const json_t *options = json_object_get(mount, "options"), *entry;
+	auto_fd fs = fsopen("overlay", FSOPEN_CLOEXEC), fd = -1;
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | (read_options(mount).read_only ? MOUNT_ATTR_RDONLY : 0) };
+	size_t i;
+
+	json_array_foreach(options, i, entry) {
+		const char *option = json_string_value(entry), *equals = option ? strchr(option, '=') : NULL;
+		char key[32];
+
+		if (fs < 0 || !equals || mount_option_find(option))
+			continue;
+		snprintf(key, sizeof(key), "%.*s", (int)(equals - option), option);
+		if (fsconfig(fs, FSCONFIG_SET_STRING, key, equals + 1, 0) < 0)
+			return err_set(err, errno, "mounts[%d]: overlay option %s", index, option);
+	}
+	if (fs >= 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return err_set(err, errno, "mounts[%d]: overlay on %s", index, json_get_string(mount, "destination", ""));
+	return fd_take(&fd);
+}
+
+int share_open_bind(const char *bundle, const json_t *mount, int index, struct err *err)
 {
 	struct bind bind = read_options(mount);
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0) };
 	struct mount_attr recursive = { .attr_set = MOUNT_ATTR_NODEV | (bind.read_only_recursive ? MOUNT_ATTR_RDONLY : 0) };
 	const char *source = json_get_string(mount, "source", "");
 	char full[PATH_MAX];
-	int fd;
+	auto_fd fd = -1;
 
+	if (!strcmp(json_get_string(mount, "type", ""), "overlay"))
+		return open_overlay(mount, index, err);
 	if (!bind.is_bind)
-		return 0;
+		return SHARE_NOT_A_BIND;
 	if (!*source || full_path(full, bundle, source) < 0)
 		return err_msg(err, EINVAL, "mounts[%d].source: expected a path, found '%s'", index, source);
 	fd = open_tree(AT_FDCWD, full, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (bind.recursive ? AT_RECURSIVE : 0));
 	if (fd < 0)
 		return err_set(err, errno, "mounts[%d]: open bind source %s", index, full);
 	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ||
-	    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &recursive, sizeof(recursive)) < 0) {
-		int saved = errno;
-
-		close(fd);
-		return err_set(err, saved, "mounts[%d]: restrict %s", index, full);
-	}
-	return add(list, fd, index, err);
+	    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &recursive, sizeof(recursive)) < 0)
+		return err_set(err, errno, "mounts[%d]: restrict %s", index, full);
+	return fd_take(&fd);
 }
 
 int share_open_all(struct share_list *list, const char *prefix, const char *bundle, const json_t *config, struct err *err)
 {
 	const json_t *mounts = json_object_get(config, "mounts"), *mount;
+	char path[PATH_MAX];
 	size_t i;
+	int fd;
 
 	list->n = 0;
 	list->prefix = prefix;
-	if (open_root(list, bundle, config, err) < 0)
+	fd = share_open_root(bundle, config, path, err);
+	if (fd < 0 || add(list, fd, -1, err) < 0)
 		return -err->code;
-	json_array_foreach(mounts, i, mount)
-		if (open_bind(list, bundle, mount, (int)i, err) < 0)
+	json_array_foreach(mounts, i, mount) {
+		fd = share_open_bind(bundle, mount, (int)i, err);
+		if (fd == SHARE_NOT_A_BIND)
+			continue;
+		if (fd < 0 || add(list, fd, (int)i, err) < 0)
 			return -err->code;
+	}
 	return 0;
 }
 

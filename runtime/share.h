@@ -4,6 +4,7 @@
 #define RUNTIME_SHARE_H
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,6 +27,14 @@ struct share_list {
 	struct share shares[SHARES_MAX];
 	size_t n;
 };
+
+/*
+ * The root file system of the config, and the source of one of its mounts: a detached mount that is the caller's, or
+ * -errno. path gets where the root is. SHARE_NOT_A_BIND: the mount has no source on the host.
+ */
+#define SHARE_NOT_A_BIND (-1000000)
+int share_open_root(const char *bundle, const json_t *config, char path[PATH_MAX], struct err *err) must_check;
+int share_open_bind(const char *bundle, const json_t *mount, int index, struct err *err) must_check;
 
 /*
  * The root file system and every bind source of the config. They are in no mount namespace and vanish with their

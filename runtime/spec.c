@@ -329,6 +329,46 @@ static void warn_of_no_effect(const json_t *config)
 	}
 }
 
+/* Device numbers that mean in the guest what they mean on the host (devices.txt of the kernel). */
+static bool guest_has_device(const json_t *device)
+{
+	static const struct {
+		char type;
+		int major, minor; /* -1: any */
+	} known[] = {
+		{ 'c', 1, -1 },	  { 'c', 5, -1 },  { 'c', 136, -1 }, { 'c', 10, 200 /* net/tun */ },
+		{ 'c', 10, 229 /* fuse */ }, { 'c', 10, 237 /* loop-control */ }, { 'b', 7, -1 /* loop */ },
+	};
+	const char *type = json_get_string(device, "type", "");
+	int64_t major = json_get_integer(device, "major", -1), minor = json_get_integer(device, "minor", -1);
+
+	if (*type == 'p')
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if ((*type == 'u' ? 'c' : *type) == known[i].type && major == known[i].major &&
+		    (known[i].minor < 0 || minor == known[i].minor))
+			return true;
+	return false;
+}
+
+/* A privileged container is given every device of the host: its nodes are made, but most have nothing behind them here. */
+static void warn_of_devices(const json_t *config)
+{
+	const json_t *list = json_object_get(json_object_get(config, "linux"), "devices"), *device;
+	const char *first = NULL;
+	size_t i, missing = 0;
+
+	json_array_foreach(list, i, device) {
+		if (guest_has_device(device))
+			continue;
+		if (!first)
+			first = json_get_string(device, "path", "");
+		missing++;
+	}
+	if (missing)
+		log_warn("linux.devices: %zu devices of the host (%s is the first) cannot be opened in a VM", missing, first);
+}
+
 /* SemVer with major version 1. */
 static int check_version(const json_t *config, struct err *err)
 {
@@ -385,7 +425,8 @@ json_t *spec_load(const char *bundle, const char *file, char **ret_text, size_t 
 		return NULL;
 	}
 	if (config) {
-		warn_of_no_effect(config);
+		warn_of_devices(config);
+	warn_of_no_effect(config);
 		*ret_text = ptr_take(&text);
 	}
 	return config;
@@ -411,6 +452,17 @@ static const char template[] =
 	"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"},{\"type\":\"cgroup\"}],"
 	"\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/kcore\",\"/proc/keys\",\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\",\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"],"
 	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}}";
+
+bool spec_wants_new_namespace(const json_t *config, const char *type)
+{
+	const json_t *list = json_object_get(json_object_get(config, "linux"), "namespaces"), *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+		if (!strcmp(json_get_string(entry, "type", ""), type))
+			return !*json_get_string(entry, "path", "");
+	return false;
+}
 
 json_t *spec_template(void)
 {

@@ -4,6 +4,7 @@
 #define RUNTIME_SPEC_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "lib/err.h"
 
@@ -17,6 +18,9 @@ json_t *spec_load(const char *bundle, const char *file, char **ret_text, size_t 
 
 /* Checks a process object that stands at `where`. */
 int spec_check_process(const json_t *process, const char *where, struct err *err) must_check;
+
+/* Whether linux.namespaces has one of this type without a path. */
+bool spec_wants_new_namespace(const json_t *config, const char *type);
 
 /* The document that `cella spec` writes (new). */
 json_t *spec_template(void);

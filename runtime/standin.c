@@ -22,9 +22,11 @@
 #include "lib/cleanup.h"
 #include "lib/copier.h"
 #include "lib/io.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
 #include "runtime/oom.h"
+#include "runtime/standin_root.h"
 #include "runtime/vm.h"
 
 #define VARIABLE "_CELLA_STANDIN"
@@ -36,6 +38,7 @@ struct standin {
 	struct loop *loop;
 	struct ttrpc *agent;
 	int signals;
+	struct oom oom; /* of a container's first process */
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	bool committed;
@@ -233,8 +236,7 @@ static void process_ended(void *ctx, const struct err *err, const uint8_t *paylo
 	Cella__Agent__WaitProcessResponse *response = err ? NULL : cella__agent__wait_process_response__unpack(NULL, len, payload);
 
 	standin->ended = true;
-	if (response && response->oom_killed && *standin->job.bundle && 
-	    oom_tell_host(standin->job.bundle, &standin->job.cgroup, standin->job.memory_max, &told) < 0)
+	if (response && response->oom_killed && *standin->job.bundle && oom_tell_host(&standin->oom, &told) < 0)
 		log_warn("%s", told.msg);
 	standin->status = response ? response->exit_status & 0xff : STATUS_VM_DIED;
 	if (response)
@@ -351,6 +353,24 @@ static int wait_for_process(struct standin *standin, struct err *err)
 	return ttrpc_call(standin->agent, AGENT_SERVICE, "WaitProcess", &request.base, process_ended, standin, err);
 }
 
+/* What has to be seen of the container where engines look for it. */
+static int take_place(struct standin *standin, struct err *err)
+{
+	Cella__Agent__CreateContainerRequest *request;
+	json_t *config;
+	int ret = oom_prepare(&standin->oom, standin->job.bundle, &standin->job.cgroup, standin->job.memory_max, err);
+
+	if (ret < 0 || !standin->job.own_mounts)
+		return ret;
+	request = cella__agent__create_container_request__unpack(NULL, standin->job.request_len, standin->request);
+	config = request ? json_parse_object((char *)request->config.data, request->config.len, "config.json", err) : NULL;
+	ret = config ? standin_root_enter(standin->job.bundle, config, err) : -err->code;
+	json_decref(config);
+	if (request)
+		cella__agent__create_container_request__free_unpacked(request, NULL);
+	return ret;
+}
+
 static int set_up(struct standin *standin, struct err *err)
 {
 	standin->loop = loop_new(err);
@@ -363,7 +383,7 @@ static int set_up(struct standin *standin, struct err *err)
 	if (connect_streams(standin, err) < 0 || wait_for_process(standin, err) < 0)
 		return -err->code;
 	pass_window_size(standin);
-	return 0;
+	return *standin->job.exec_id ? 0 : take_place(standin, err);
 }
 
 /* A creator that dies before it commits never told anybody of this container. */
@@ -381,6 +401,17 @@ static void commit_arrived(void *ctx, uint32_t events)
 	standin->job.report = -1;
 }
 
+/* Standard error is the container's. */
+static void open_log(const struct standin *standin)
+{
+	char path[PATH_MAX + 16];
+	struct err err;
+
+	snprintf(path, sizeof(path), "%s/standin.log", standin->job.directory);
+	if (log_init("cella", path, LOG_FORMAT_TEXT, LOG_LEVEL_WARN, &err) < 0)
+		log_init_fd("cella", -1, LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
+}
+
 int standin_main(void)
 {
 	static struct standin standin; /* large; one per process */
@@ -389,6 +420,7 @@ int standin_main(void)
 	if (read_job(&standin) < 0)
 		return 1;
 	unsetenv(VARIABLE);
+	open_log(&standin);
 	memset(&err, 0, sizeof(err));
 	if (set_up(&standin, &err) < 0) {
 		/* Whether or not the creator still hears it. */

@@ -35,6 +35,7 @@ struct standin_job {
 	char vm_dir[PATH_MAX + 8];
 	char directory[PATH_MAX];
 	char bundle[PATH_MAX]; /* empty for exec */
+	bool own_mounts;       /* it is in a mount namespace of its own */
 	struct cgroup cgroup;  /* on the host; path empty: none */
 	int memory_max;	       /* its file of that name, -1 if there is none */
 	char id[STATE_ID_MAX + 1];

@@ -9,6 +9,7 @@
  *   <root>/<id>/vm-owner	the container in whose VM it is, if that is not its own
  *   <root>/<id>/cgroup.json	its cgroup on the host
  *   <root>/<id>/vmm.log	what the VMM said
+ *   <root>/<id>/standin.log	what the stand-ins had to say
  *   <root>/<id>/vm/		the VMM's root directory: its sockets
  */
 #ifndef RUNTIME_STATE_H
