@@ -282,6 +282,26 @@ static int check_hooks(const json_t *hooks, struct err *err)
 	return 0;
 }
 
+/* Engines write zeros, "false" and empty things for what is not set. */
+static bool is_unset(const json_t *value)
+{
+	switch (value ? json_typeof(value) : JSON_NULL) {
+	case JSON_OBJECT:
+		return json_object_size(value) == 0;
+	case JSON_ARRAY:
+		return json_array_size(value) == 0;
+	case JSON_STRING:
+		return json_string_length(value) == 0;
+	case JSON_INTEGER:
+		return json_integer_value(value) <= 0;
+	case JSON_NULL:
+	case JSON_FALSE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Known fields whose value needs what a VM does not have: refused, never ignored. */
 static int check_unsupported(const json_t *config, struct err *err)
 {
@@ -292,6 +312,14 @@ static int check_unsupported(const json_t *config, struct err *err)
 		{ "linux", "netDevices", "network devices are not supported yet" },
 		{ "linux", "memoryPolicy", "the guest has a single NUMA node" },
 		{ "linux.resources", "rdma", "the guest has no RDMA devices" },
+		{ "linux.resources.memory", "disableOOMKiller", "cgroup v2 has no such switch" },
+		{ "linux.resources.memory", "swappiness", "cgroup v2 has no such limit" },
+		{ "linux.resources.memory", "kernel", "cgroup v2 has no such limit" },
+		{ "linux.resources.memory", "kernelTCP", "cgroup v2 has no such limit" },
+		{ "linux.resources.cpu", "realtimeRuntime", "cgroup v2 has no such limit" },
+		{ "linux.resources.cpu", "realtimePeriod", "cgroup v2 has no such limit" },
+		{ "linux.seccomp", "listenerPath", "a process of the host cannot answer for a kernel of its own" },
+		{ "process", "execCPUAffinity", "the guest's processors are not the host's" },
 		{ "", "vm", "kernel and image are the administrator's choice" },
 		{ "hooks", "createContainer", "there is no mount namespace of the container on the host: it is in the VM" },
 		{ "hooks", "startContainer", "hooks inside of the container are not supported" },
@@ -301,8 +329,7 @@ static int check_unsupported(const json_t *config, struct err *err)
 		const json_t *parent = find_object(config, refused[i].parent);
 		const json_t *value = parent ? json_object_get(parent, refused[i].name) : NULL;
 
-		if (!value || json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0) ||
-		    (json_is_array(value) && json_array_size(value) == 0))
+		if (is_unset(value))
 			continue;
 		return err_msg(err, ENOTSUP, "%s%s%s: %s", refused[i].parent, *refused[i].parent ? "." : "", refused[i].name,
 			       refused[i].why);
