@@ -187,6 +187,8 @@ static int start_first_process(struct containers *containers, struct container *
 	spawn.own_network = container->own_network = request->own_network;
 	if (find_joins(containers, &spawn, request, err) < 0)
 		return -err->code;
+	if (spawn_wants_namespace(container->config, "user") && network_open_to_all(err) < 0)
+		return -err->code;
 	set_seccomp(&spawn, request->seccomp);
 	process = process_new(container, containers->loop, "", &spawn, request->stdio, err);
 	if (!process)

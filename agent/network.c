@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_addr.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/netlink.h"
 
 #define MAC_BYTES 6
@@ -40,11 +42,11 @@ static int match_mac(const struct nlmsghdr *header, void *ctx)
 
 static int find_device(int fd, const Cella__Agent__Interface *interface, struct err *err)
 {
-	struct find find = { .mac = &interface->mac };
+	struct find find = { .mac = interface->device_mac.len ? &interface->device_mac : &interface->mac };
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
 	struct netlink_message message;
 
-	if (interface->mac.len != MAC_BYTES || strlen(interface->name) >= IFNAMSIZ || !*interface->name)
+	if (interface->mac.len != MAC_BYTES || find.mac->len != MAC_BYTES || strlen(interface->name) >= IFNAMSIZ || !*interface->name)
 		return err_msg(err, EINVAL, "name or address of an interface");
 	netlink_begin(&message, RTM_GETLINK, 0, &info, sizeof(info));
 	if (netlink_dump(fd, &message, match_mac, &find, err, "list the interfaces") < 0)
@@ -52,7 +54,7 @@ static int find_device(int fd, const Cella__Agent__Interface *interface, struct 
 	return find.index ? find.index : err_msg(err, ENODEV, "there is no device for interface %s", interface->name);
 }
 
-/* Name and MTU first: a link that is up cannot be renamed. */
+/* Name, MAC address and MTU first: a link that is up cannot be renamed. */
 static int set_link(int fd, int index, const Cella__Agent__Interface *interface, struct err *err)
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
@@ -60,6 +62,8 @@ static int set_link(int fd, int index, const Cella__Agent__Interface *interface,
 
 	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
 	netlink_put_string(&message, IFLA_IFNAME, interface->name);
+	if (interface->device_mac.len)
+		netlink_put(&message, IFLA_ADDRESS, interface->mac.data, interface->mac.len);
 	if (interface->mtu)
 		netlink_put_u32(&message, IFLA_MTU, interface->mtu);
 	if (netlink_request(fd, &message, err, "set name and MTU") < 0)
@@ -190,4 +194,11 @@ int network_set_up(const Cella__Agent__Network *network, struct err *err)
 	for (size_t i = 0; i < network->n_neighbours && ret == 0; i++)
 		ret = add_neighbour(fd, network->neighbours[i], err);
 	return ret < 0 ? err_wrap(err, "network") : 0;
+}
+
+int network_open_to_all(struct err *err)
+{
+	if (io_write_file(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0", err) < 0)
+		return -err->code;
+	return io_write_file(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 2147483647", err);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/guest.h"
+#include "agent/network.h"
 #include "agent/stats.h"
 #include "lib/cleanup.h"
 
@@ -77,6 +78,11 @@ static int setup_guest(const struct call *call, struct err *err)
 	response.kernel = name.release;
 	ttrpc_reply(call->conn, call->stream, &response.base);
 	return LATER;
+}
+
+static int set_up_network(const struct call *call, struct err *err)
+{
+	return network_set_up((const Cella__Agent__Network *)call->request, err);
 }
 
 static int create_container(const struct call *call, struct err *err)
@@ -217,6 +223,7 @@ static const struct {
 	call_handler *handle;
 } methods[] = {
 	{ "SetupGuest", &cella__agent__setup_guest_request__descriptor, setup_guest },
+	{ "SetUpNetwork", &cella__agent__network__descriptor, set_up_network },
 	{ "CreateContainer", &cella__agent__create_container_request__descriptor, create_container },
 	{ "StartContainer", &cella__agent__process_ref__descriptor, start_container },
 	{ "ExecProcess", &cella__agent__exec_process_request__descriptor, exec_process },

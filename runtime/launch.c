@@ -43,6 +43,7 @@
 #include "runtime/vm.h"
 #include "runtime/vm_control.h"
 
+#define SPARE_NOTE "spare-network" /* in the container's directory: the MAC address of the device that waits for a link */
 #define KILL_TIMEOUT_MS 10000
 
 /* Everything of a container that is being created; cleaned up as a whole. */
@@ -167,6 +168,32 @@ static int run_create_hooks(struct creation *c, struct err *err)
 	return ret;
 }
 
+/*
+ * podman gives a container with a user namespace of its own the network after create: into the stand-in's namespace. That
+ * is made now, with a tap in it for the link that will come.
+ */
+static bool network_comes_later(const json_t *config)
+{
+	return network_is_new(config) && spec_wants_new_namespace(config, "user");
+}
+
+static int prepare_spare(struct creation *c, struct err *err)
+{
+	char own[64], note[32];
+	const uint8_t *mac = c->network.links[0].mac;
+	int n;
+
+	c->holder = network_hold(NULL, err);
+	if (c->holder < 0)
+		return (int)c->holder;
+	snprintf(own, sizeof(own), "/proc/%d/ns/net", (int)c->holder);
+	network_set_namespace_path(c->config, own);
+	if (network_make_spare(&c->network, own, err) < 0)
+		return -err->code;
+	n = snprintf(note, sizeof(note), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return io_replace_file(c->state.dirfd, SPARE_NOTE, note, (size_t)n, 0600, err);
+}
+
 static int start_vm(struct creation *c, struct err *err)
 {
 	struct vm_start start = {
@@ -178,7 +205,8 @@ static int start_vm(struct creation *c, struct err *err)
 		.network = &c->network,
 		.cgroup = &c->cgroup,
 	};
-	int ret = network_take_over(&c->network, network_namespace_path(c->config), err);
+	int ret = network_comes_later(c->config) ? prepare_spare(c, err) :
+						   network_take_over(&c->network, network_namespace_path(c->config), err);
 
 	if (network_is_the_hosts(c->config))
 		log_warn("linux.namespaces: the host's network cannot be shared with a VM: the container has a loopback interface only");
@@ -584,6 +612,28 @@ static void run_poststart_hooks(struct state *state)
 	json_decref(config);
 }
 
+/* The link that an engine has added since create. */
+static int use_spare(const struct state *state, struct err *err)
+{
+	auto_free char *note = io_read_file(state->dirfd, SPARE_NOTE, 64, NULL, err);
+	struct network network;
+	char path[64];
+	uint8_t mac[6];
+	int ret;
+
+	if (!note)
+		return err->code == ENOENT ? 0 : -err->code;
+	if (sscanf(note, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) != 6)
+		return err_msg(err, EINVAL, "%s: '%s' is no MAC address", SPARE_NOTE, note);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)state->standin.pid);
+	ret = network_use_spare(&network, path, mac, err);
+	if (ret == 0 && network.message)
+		ret = agent_call_once(state->vm_dir, "SetUpNetwork", &network.message->base, &cella__agent__empty__descriptor,
+				      NULL, err);
+	network_release(&network);
+	return ret;
+}
+
 int launch_start(struct state *state, struct err *err)
 {
 	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
@@ -591,6 +641,8 @@ int launch_start(struct state *state, struct err *err)
 	if (state->status != STATUS_CREATED)
 		return err_msg(err, EINVAL, "cannot start container %s in the %s state", state->id,
 			       status_names[state->status]);
+	if (use_spare(state, err) < 0)
+		return -err->code;
 	request.id = state->id;
 	/* The flag first: a process that ends at once must not be found "created". */
 	if (state_set_flag(state, "started", true, err) < 0)

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@
 #define INGRESS_HANDLE TC_H_MAKE(TC_H_INGRESS, 0)
 #define FILTER_PRIORITY 0xce11 /* tells our filter from others on the same link */
 #define TAP_NAME "cella%d"     /* the number is its link's index */
+#define SPARE_INDEX 0 /* no link has it */
 
 /* linux.namespaces' network entry, or NULL. */
 static json_t *namespace_entry(const json_t *config)
@@ -402,6 +404,51 @@ static int take_over_here(struct network *network, int fd, struct err *err)
 	return ret;
 }
 
+/* A locally administered unicast address (IEEE 802, first octet x2). */
+static int make_mac(uint8_t mac[MAC_BYTES], struct err *err)
+{
+	if (getrandom(mac, MAC_BYTES, 0) != MAC_BYTES)
+		return err_set(err, errno, "getrandom");
+	mac[0] = (uint8_t)((mac[0] & ~1) | 2);
+	return 0;
+}
+
+static int make_spare_here(struct network *network, int fd, struct err *err)
+{
+	struct network_link *link = &network->links[0];
+	int index;
+
+	*link = (struct network_link){ .index = SPARE_INDEX, .mtu = 1500 };
+	if (make_mac(link->mac, err) < 0)
+		return -err->code;
+	link->tap = open_tap(fd, link, &index, err);
+	network->n = link->tap < 0 ? 0 : 1;
+	return link->tap < 0 ? link->tap : 0;
+}
+
+static int use_spare_here(struct network *network, int fd, struct err *err)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	struct netlink_message message;
+	struct network_link *link = &network->links[0];
+	char tap[IFNAMSIZ];
+
+	if (scan(network, fd, err) < 0)
+		return -err->code;
+	if (network->n == 0)
+		return 0;
+	if (network->n > 1)
+		return err_msg(err, ENOTSUP, "%zu links were added after create, and the VM has one device for them", network->n);
+	snprintf(tap, sizeof(tap), TAP_NAME, SPARE_INDEX);
+	info.ifi_index = (int)if_nametoindex(tap);
+	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
+	netlink_put_u32(&message, IFLA_MTU, link->mtu);
+	if (netlink_request(fd, &message, err, "set the tap's MTU") < 0 || redirect(fd, link->index, info.ifi_index, err) < 0 ||
+	    redirect(fd, info.ifi_index, link->index, err) < 0)
+		return err_wrap(err, "link %s", link->name);
+	return 0;
+}
+
 /* Links without a live tap: one that has a tap is another VM's by now. */
 static int give_back_here(struct network *network, int fd, struct err *err)
 {
@@ -454,6 +501,22 @@ int network_give_back(const char *namespace_path, struct err *err)
 	if (!namespace_path || access(namespace_path, F_OK) < 0)
 		return 0;
 	return within(namespace_path, give_back_here, &network, err);
+}
+
+int network_make_spare(struct network *network, const char *namespace_path, struct err *err)
+{
+	*network = (struct network){ .n = 0 };
+	return within(namespace_path, make_spare_here, network, err);
+}
+
+int network_use_spare(struct network *network, const char *namespace_path, const uint8_t mac[6], struct err *err)
+{
+	*network = (struct network){ .n = 0 };
+	if (within(namespace_path, use_spare_here, network, err) < 0)
+		return -err->code;
+	if (network->n && copy_bytes(&network->message->interfaces[0]->device_mac, mac, MAC_BYTES) < 0)
+		return err_set(err, ENOMEM, "network");
+	return 0;
 }
 
 void network_release(struct network *network)

@@ -50,6 +50,15 @@ void network_set_namespace_path(json_t *config, const char *path);
 /* Call it while there is a single thread: it enters the namespace and comes back. 0 or -errno. */
 int network_take_over(struct network *network, const char *namespace_path, struct err *err) must_check;
 
+/*
+ * For a namespace that an engine fills between create and start (podman, with a user namespace of the container's own): a
+ * tap that waits for its link, with a MAC address of its own. *network gets it as its one link, without a message.
+ */
+int network_make_spare(struct network *network, const char *namespace_path, struct err *err) must_check;
+
+/* Connects the spare tap to the one link that is there by now, if there is one; the message tells the guest of it. */
+int network_use_spare(struct network *network, const char *namespace_path, const uint8_t mac[6], struct err *err) must_check;
+
 /* Closes the taps: with the VMM's copies they go away. */
 void network_release(struct network *network);
 
