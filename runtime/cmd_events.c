@@ -14,6 +14,8 @@
 #include "runtime/agent_client.h"
 #include "runtime/command.h"
 
+#define COUNTERS_MAX 1024
+
 struct events_options {
 	bool stats;
 	const char *interval;
@@ -62,14 +64,21 @@ static json_t *table(const Cella__Agent__StatsResponse *stats, const char *prefi
 	return out;
 }
 
-/* cgroup v2 counts microseconds, runc's JSON nanoseconds. */
+/* cgroup v2 counts microseconds, runc's JSON nanoseconds. The guest's numbers may be any. */
+static json_int_t nanoseconds(const Cella__Agent__StatsResponse *stats, const char *name)
+{
+	json_int_t ns;
+
+	return __builtin_mul_overflow(counter(stats, name), 1000, &ns) ? INT64_MAX : ns;
+}
+
 static json_t *cpu(const Cella__Agent__StatsResponse *stats)
 {
-	return json_pack("{s:{s:I, s:I, s:I}, s:{s:I, s:I, s:I}}", "usage", "total", counter(stats, "cpu.stat:usage_usec") * 1000,
-			 "kernel", counter(stats, "cpu.stat:system_usec") * 1000, "user",
-			 counter(stats, "cpu.stat:user_usec") * 1000, "throttling", "periods",
+	return json_pack("{s:{s:I, s:I, s:I}, s:{s:I, s:I, s:I}}", "usage", "total", nanoseconds(stats, "cpu.stat:usage_usec"),
+			 "kernel", nanoseconds(stats, "cpu.stat:system_usec"), "user",
+			 nanoseconds(stats, "cpu.stat:user_usec"), "throttling", "periods",
 			 counter(stats, "cpu.stat:nr_periods"), "throttledPeriods", counter(stats, "cpu.stat:nr_throttled"),
-			 "throttledTime", counter(stats, "cpu.stat:throttled_usec") * 1000);
+			 "throttledTime", nanoseconds(stats, "cpu.stat:throttled_usec"));
 }
 
 static json_t *memory(const Cella__Agent__StatsResponse *stats)
@@ -147,6 +156,11 @@ static int look(const struct state *state, json_int_t *oom_kills, struct err *er
 	if (agent_call_once(state->vm_dir, "Stats", &request.base, &cella__agent__stats_response__descriptor, &answer, err) < 0)
 		return -err->code;
 	stats = (Cella__Agent__StatsResponse *)answer;
+	/* The agent sends some hundred; each is looked for in all of them below, and the guest may be hostile. */
+	if (stats->n_counters > COUNTERS_MAX) {
+		protobuf_c_message_free_unpacked(answer, NULL);
+		return err_msg(err, EPROTO, "container %s: the guest sends more than %d counters", state->id, COUNTERS_MAX);
+	}
 	now = counter(stats, "memory.events:oom_kill");
 	if (*oom_kills >= 0 && now > *oom_kills)
 		ret = print(json_pack("{s:s, s:s}", "type", "oom", "id", state->id), err);

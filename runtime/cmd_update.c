@@ -98,12 +98,8 @@ static int parse_number(const char *option, const char *text, bool bytes, int64_
 	errno = 0;
 	*ret = strtoll(text, &end, 10);
 	if (bytes && *end && !end[1] && (suffix = strchr(suffixes, *end | 0x20))) {
-		int shift = 10 * (int)(suffix - suffixes + 1);
-
-		if (*ret > INT64_MAX >> shift)
+		if (__builtin_mul_overflow(*ret, INT64_C(1) << 10 * (suffix - suffixes + 1), ret))
 			errno = ERANGE;
-		else
-			*ret <<= shift;
 		end++;
 	}
 	if (errno || end == text || *end)

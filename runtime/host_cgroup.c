@@ -17,6 +17,7 @@
 
 #define NOTE "cgroup.json"
 #define NOTE_MAX 16384
+#define REMOVE_TIMEOUT_MS 4000
 
 /* What a VM needs beyond the guest's memory: page tables, the VMM, files that it reads ahead. Measured: 0.3 + n/512 MiB. */
 #define VMM_MEMORY_MIB 32
@@ -72,6 +73,14 @@ static void drop_guest_keys(json_t *unified)
 			json_object_del(unified, key);
 }
 
+/* Numbers of a spec may be as large as they like. */
+static int64_t add(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 /* The container's limits as those of the VM that holds it (new). */
 static json_t *limits_of_vm(const json_t *resources, unsigned int vm_memory_mib)
 {
@@ -83,10 +92,10 @@ static json_t *limits_of_vm(const json_t *resources, unsigned int vm_memory_mib)
 	if (limit > 0) {
 		json_object_set_new(memory, "limit", json_integer(of_vm));
 		if (swap >= limit)
-			json_object_set_new(memory, "swap", json_integer(of_vm + swap - limit));
+			json_object_set_new(memory, "swap", json_integer(add(of_vm, swap - limit)));
 	}
 	if (json_get_integer(pids, "limit", 0) > 0)
-		json_object_set_new(pids, "limit", json_integer(json_get_integer(pids, "limit", 0) + VMM_PIDS));
+		json_object_set_new(pids, "limit", json_integer(add(json_get_integer(pids, "limit", 0), VMM_PIDS)));
 	drop_guest_keys(json_object_get(limits, "unified"));
 	return limits;
 }
@@ -174,6 +183,21 @@ int host_cgroup_open_memory_max(const struct host_cgroup *host)
 	return directory < 0 ? -1 : openat(directory, "memory.max", O_WRONLY | O_CLOEXEC);
 }
 
+/* Stand-ins of processes that were exec'd end by themselves once the guest's process or the VM has; whoever stays is killed. */
+static int remove_when_empty(const struct cgroup *cgroup, struct err *err)
+{
+	int64_t start = io_now_ms();
+	bool killed = false;
+	int ret;
+
+	while ((ret = cgroup_remove(cgroup, err)) == -EBUSY && io_now_ms() - start < REMOVE_TIMEOUT_MS) {
+		if (!killed && io_now_ms() - start > REMOVE_TIMEOUT_MS / 2)
+			killed = cgroup_kill(cgroup, err) == 0;
+		usleep(5000);
+	}
+	return ret;
+}
+
 int host_cgroup_remove(const struct host_cgroup *host, struct err *err)
 {
 	if (!host->managed || !host->created)
@@ -184,5 +208,5 @@ int host_cgroup_remove(const struct host_cgroup *host, struct err *err)
 			return 0;
 		return scope_stop(host->unit, err);
 	}
-	return cgroup_remove(&host->cgroup, err);
+	return remove_when_empty(&host->cgroup, err);
 }

@@ -111,6 +111,8 @@ int scope_name(char unit[SCOPE_NAME_MAX], const char *cgroups_path, const char *
 	int n;
 
 	if (cgroups_path && *cgroups_path) {
+		if (strlen(cgroups_path) >= WORD_MAX)
+			return err_set(err, ENAMETOOLONG, "linux.cgroupsPath '%s'", cgroups_path);
 		split(cgroups_path, slice, prefix, name);
 		if (!*name)
 			return err_msg(err, EINVAL, "linux.cgroupsPath '%s': with --systemd-cgroup it is slice:prefix:name", cgroups_path);
