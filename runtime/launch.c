@@ -17,10 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +29,7 @@
 #include "runtime/agent_client.h"
 #include "runtime/hooks.h"
 #include "runtime/host_cgroup.h"
+#include "runtime/launch_process.h"
 #include "runtime/network.h"
 #include "runtime/pod.h"
 #include "runtime/seccomp.h"
@@ -43,7 +41,6 @@
 #include "runtime/vm.h"
 #include "runtime/vm_control.h"
 
-#define SPARE_NOTE "spare-network" /* in the container's directory: the MAC address of the device that waits for a link */
 #define KILL_TIMEOUT_MS 10000
 
 /* Everything of a container that is being created; cleaned up as a whole. */
@@ -72,34 +69,6 @@ struct creation {
 	int report;
 };
 
-static bool is_dev_null(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
-}
-
-/* Options that cannot work in a VM are refused, those without a meaning here are accepted. */
-static int check_options(const struct launch_options *options, struct err *err)
-{
-	if (options->preserve_fds > 0)
-		return err_msg(err, ENOTSUP, "option --preserve-fds: descriptors of the host cannot be passed into a VM");
-	if (options->pidfd_socket)
-		return err_msg(err, ENOTSUP, "option --pidfd-socket is not supported");
-	return 0;
-}
-
-static int check_terminal(const struct launch_options *options, const json_t *process, bool foreground, struct err *err)
-{
-	bool terminal = json_get_bool(process, "terminal", false);
-
-	if (terminal && !options->console_socket && !foreground)
-		return err_msg(err, EINVAL, "process.terminal is true: a detached container needs --console-socket");
-	if (!terminal && options->console_socket)
-		return err_msg(err, EINVAL, "option --console-socket is of no use: process.terminal is not true");
-	return 0;
-}
-
 static int load(struct creation *c, const char *id, struct err *err)
 {
 	const char *bundle = c->options->bundle ? c->options->bundle : ".";
@@ -107,7 +76,7 @@ static int load(struct creation *c, const char *id, struct err *err)
 	if (!realpath(bundle, c->bundle))
 		return err_set(err, errno, "bundle %s", bundle);
 	c->config = spec_load(c->bundle, c->options->config_file, &c->config_text, &c->config_len, err);
-	if (!c->config || check_terminal(c->options, json_object_get(c->config, "process"), c->foreground, err) < 0)
+	if (!c->config || launch_check_terminal(c->options, json_object_get(c->config, "process"), c->foreground, err) < 0)
 		return -err->code;
 	if (settings_load(&c->settings, c->runtime->config_path, err) < 0 ||
 	    seccomp_compile(json_object_get(json_object_get(c->config, "linux"), "seccomp"), c->runtime->root, &c->seccomp,
@@ -246,64 +215,6 @@ static int join_vm(struct creation *c, struct err *err)
 	return ret;
 }
 
-/* The descriptors that the stand-in gets as 0, 1, 2, and the master where it is to go. */
-static int set_up_streams(const struct launch_options *options, const json_t *process, struct pty *pty, int stdio[3],
-			  struct standin_job *job, struct err *err)
-{
-	for (int i = 0; i < 3; i++) {
-		stdio[i] = i;
-		job->streams[i] = !is_dev_null(i);
-	}
-	job->terminal = json_get_bool(process, "terminal", false);
-	if (!job->terminal)
-		return 0;
-	if (terminal_open_pty(pty, process, err) < 0)
-		return -err->code;
-	stdio[0] = stdio[1] = stdio[2] = pty->slave;
-	return options->console_socket ? terminal_send_master(pty, options->console_socket, err) : 0;
-}
-
-static int make_report_socket(struct standin_job *job, int *ret_ours, struct err *err)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(err, errno, "create a socket pair");
-	*ret_ours = pair[0];
-	job->report = pair[1];
-	return 0;
-}
-
-static void fill_stdio(Cella__Agent__Stdio *stdio, const struct standin_job *job)
-{
-	cella__agent__stdio__init(stdio);
-	stdio->token = (char *)job->token;
-	stdio->stdin = job->streams[0];
-	stdio->stdout = job->streams[1];
-	stdio->stderr = job->streams[2];
-}
-
-static void fill_seccomp(Cella__Agent__SeccompFilter *filter, const struct seccomp_program *program)
-{
-	cella__agent__seccomp_filter__init(filter);
-	filter->program.data = program->code;
-	filter->program.len = program->len;
-	filter->flags = program->flags;
-}
-
-static uint8_t *pack(const ProtobufCMessage *message, size_t *ret_len, struct err *err)
-{
-	uint8_t *packed;
-
-	*ret_len = protobuf_c_message_get_packed_size(message);
-	packed = malloc(*ret_len + 1);
-	if (packed)
-		protobuf_c_message_pack(message, packed);
-	else
-		err_set(err, ENOMEM, "request");
-	return packed;
-}
-
 static uint8_t *create_request(struct creation *c, struct standin_job *job, struct err *err)
 {
 	Cella__Agent__CreateContainerRequest request = CELLA__AGENT__CREATE_CONTAINER_REQUEST__INIT;
@@ -329,8 +240,8 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 	request.id = c->state.id;
 	request.config.data = (uint8_t *)c->config_text;
 	request.config.len = c->config_len;
-	fill_stdio(&stdio, job);
-	fill_seccomp(&seccomp, &c->seccomp);
+	launch_fill_stdio(&stdio, job);
+	launch_fill_seccomp(&seccomp, &c->seccomp);
 	request.stdio = &stdio;
 	request.seccomp = &seccomp;
 	request.network = c->network.message;
@@ -342,24 +253,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 	}
 	request.namespaces = namespace_list;
 	request.own_network = c->pod.own_network;
-	return pack(&request.base, &job->request_len, err);
-}
-
-/* The container's argv as the stand-in's, for ps. The strings stay the config's. */
-static char **standin_argv(const json_t *process)
-{
-	return (char **)json_string_list(json_object_get(process, "args"));
-}
-
-static int spawn_standin(struct standin_job *job, const void *request, const int stdio[3], const json_t *process,
-			 const json_t *config, const struct host_cgroup *cgroup, pid_t *ret_pid, struct err *err)
-{
-	auto_free char **argv = standin_argv(process);
-
-	if (!argv)
-		return err_set(err, ENOMEM, "stand-in");
-	*ret_pid = standin_spawn(job, request, stdio, argv, config, cgroup->managed ? &cgroup->cgroup : NULL, err);
-	return *ret_pid < 0 ? -err->code : 0;
+	return launch_pack(&request.base, &job->request_len, err);
 }
 
 static int start_standin(struct creation *c, struct err *err)
@@ -373,7 +267,7 @@ static int start_standin(struct creation *c, struct err *err)
 
 	if (!job || (pidfd < 0 && c->vm.pid > 0))
 		return err_set(err, job ? errno : ENOMEM, "stand-in");
-	if (make_report_socket(job, &c->report, err) < 0)
+	if (launch_make_report_socket(job, &c->report, err) < 0)
 		return -err->code;
 	report = job->report;
 	job->owner = c->vm.owner;
@@ -388,10 +282,10 @@ static int start_standin(struct creation *c, struct err *err)
 	if (c->cgroup.managed)
 		job->cgroup = c->cgroup.cgroup;
 	strcpy(job->id, c->state.id);
-	if (agent_make_token(job->token, err) < 0 || set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)
+	if (agent_make_token(job->token, err) < 0 || launch_set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)
 		return -err->code;
 	request = create_request(c, job, err);
-	if (!request || spawn_standin(job, request, stdio, process, c->config, &c->cgroup, &c->standin, err) < 0)
+	if (!request || launch_spawn_standin(job, request, stdio, process, c->config, &c->cgroup, &c->standin, err) < 0)
 		return -err->code;
 	close(fd_take(&report)); /* the stand-in's copy is the last: its death ends our wait */
 	if (standin_wait_ready(c->report, err) < 0)
@@ -399,27 +293,12 @@ static int start_standin(struct creation *c, struct err *err)
 	return process_identify(c->standin, &c->state.standin) < 0 ? err_msg(err, EIO, "the stand-in died") : 0;
 }
 
-static int write_pid_file(const char *path, pid_t pid, struct err *err)
-{
-	char text[16];
-	int n = snprintf(text, sizeof(text), "%d", (int)pid);
-
-	return path ? io_replace_file(AT_FDCWD, path, text, (size_t)n, 0644, err) : 0;
-}
-
 static int commit(struct creation *c, struct err *err)
 {
 	if (state_commit(&c->state, c->bundle, c->config, err) < 0 ||
-	    write_pid_file(c->options->pid_file, c->standin, err) < 0)
+	    launch_write_pid_file(c->options->pid_file, c->standin, err) < 0)
 		return -err->code;
 	return standin_commit(c->report, err);
-}
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
 }
 
 static void end_holder(pid_t *holder)
@@ -435,7 +314,7 @@ static void undo(struct creation *c)
 	struct err ignored;
 
 	/* Nobody owns the VM any more: it ends by itself; the wait is for the directory. */
-	close_fd(&c->vm.owner);
+	launch_close_fd(&c->vm.owner);
 	if (c->standin > 0 && process_identify(c->standin, &standin) == 0)
 		process_kill_wait(&standin, KILL_TIMEOUT_MS);
 	process_kill_wait(&c->state.vmm, KILL_TIMEOUT_MS);
@@ -465,11 +344,11 @@ static void release(struct creation *c)
 	json_decref(c->config);
 	free(c->config_text);
 	free(c->seccomp.code);
-	close_fd(&c->vm.owner);
-	close_fd(&c->vm.ready);
-	close_fd(&c->pty.slave);
-	close_fd(&c->pty.master);
-	close_fd(&c->report);
+	launch_close_fd(&c->vm.owner);
+	launch_close_fd(&c->vm.ready);
+	launch_close_fd(&c->pty.slave);
+	launch_close_fd(&c->pty.master);
+	launch_close_fd(&c->report);
 	free(c);
 }
 
@@ -485,7 +364,7 @@ int launch_container(struct runtime *runtime, const struct launch_options *optio
 	c->options = options;
 	c->foreground = foreground;
 	c->state.dirfd = c->vm.owner = c->vm.ready = c->pty.master = c->pty.slave = c->report = -1;
-	ret = check_options(options, err);
+	ret = launch_check_options(options, err);
 	if (ret == 0)
 		ret = state_check_id(id, err);
 	if (ret == 0)
@@ -508,154 +387,4 @@ int launch_container(struct runtime *runtime, const struct launch_options *optio
 	}
 	release(c);
 	return ret;
-}
-
-static uint8_t *exec_request(const struct standin_job *job, const json_t *process, const struct seccomp_program *program,
-			     size_t *ret_len, struct err *err)
-{
-	Cella__Agent__ExecProcessRequest request = CELLA__AGENT__EXEC_PROCESS_REQUEST__INIT;
-	auto_free char *text = json_dumps(process, JSON_COMPACT);
-	Cella__Agent__SeccompFilter seccomp;
-	Cella__Agent__Stdio stdio;
-
-	if (!text) {
-		err_set(err, ENOMEM, "exec");
-		return NULL;
-	}
-	fill_stdio(&stdio, job);
-	fill_seccomp(&seccomp, program);
-	request.id = (char *)job->id;
-	request.exec_id = (char *)job->exec_id;
-	request.process.data = (uint8_t *)text;
-	request.process.len = strlen(text);
-	request.seccomp = &seccomp;
-	request.stdio = &stdio;
-	return pack(&request.base, ret_len, err);
-}
-
-struct exec_launch {
-	struct standin_job job;
-	struct seccomp_program seccomp;
-	struct host_cgroup cgroup;
-	struct pty pty;
-	int report;
-	pid_t pid;
-};
-
-static int run_exec(struct exec_launch *e, const struct state *state, const json_t *process,
-		    const struct launch_options *options, struct err *err)
-{
-	auto_free uint8_t *request = NULL;
-	auto_fd report = -1;
-	int stdio[3];
-
-	e->job.owner = e->job.ready = e->job.vmm_pidfd = e->job.memory_max = -1;
-	strcpy(e->job.vm_dir, state->vm_dir);
-	strcpy(e->job.directory, state->directory);
-	strcpy(e->job.id, state->id);
-	if (host_cgroup_load(&e->cgroup, state->dirfd, err) < 0 || make_report_socket(&e->job, &e->report, err) < 0)
-		return -err->code;
-	report = e->job.report;
-	if (agent_make_token(e->job.token, err) < 0 || set_up_streams(options, process, &e->pty, stdio, &e->job, err) < 0)
-		return -err->code;
-	/* Unique in the guest for as long as it lives. */
-	snprintf(e->job.exec_id, sizeof(e->job.exec_id), "exec-%s", e->job.token);
-	request = exec_request(&e->job, process, &e->seccomp, &e->job.request_len, err);
-	if (!request || spawn_standin(&e->job, request, stdio, process, NULL, &e->cgroup, &e->pid, err) < 0)
-		return -err->code;
-	close(fd_take(&report));
-	if (standin_wait_ready(e->report, err) < 0 || write_pid_file(options->pid_file, e->pid, err) < 0)
-		return -err->code;
-	return standin_commit(e->report, err);
-}
-
-int launch_exec(const struct state *state, const json_t *process, const json_t *seccomp, const struct runtime *runtime,
-		const struct launch_options *options, bool foreground, struct launched *launched, struct err *err)
-{
-	auto_free struct exec_launch *e = calloc(1, sizeof(*e));
-	int ret;
-
-	if (!e)
-		return err_set(err, ENOMEM, "exec");
-	e->report = e->pty.master = e->pty.slave = -1;
-	ret = check_options(options, err);
-	if (ret == 0)
-		ret = check_terminal(options, process, foreground, err);
-	if (ret == 0)
-		ret = seccomp_compile(seccomp, runtime->root, &e->seccomp, err);
-	if (ret == 0)
-		ret = run_exec(e, state, process, options, err);
-	if (ret == 0) {
-		launched->pid = e->pid;
-		launched->master = options->console_socket ? -1 : fd_take(&e->pty.master);
-	}
-	close_fd(&e->report);
-	close_fd(&e->pty.master);
-	close_fd(&e->pty.slave);
-	free(e->seccomp.code);
-	return ret;
-}
-
-/* config.md, "Poststart": one that fails is worth a warning, and the container goes on. */
-static void run_poststart_hooks(struct state *state)
-{
-	struct err err;
-	json_t *config = state_load_config(state, &err), *document;
-
-	if (config && hooks_exist(config, "poststart")) {
-		state->status = STATUS_RUNNING;
-		document = state_to_json(state);
-		if (hooks_run(config, "poststart", document, json_get_string(document, "bundle", "/"), &err) < 0)
-			log_warn("%s", err.msg);
-		json_decref(document);
-	}
-	json_decref(config);
-}
-
-/* The link that an engine has added since create. */
-static int use_spare(const struct state *state, struct err *err)
-{
-	auto_free char *note = io_read_file(state->dirfd, SPARE_NOTE, 64, NULL, err);
-	struct network network;
-	char path[64];
-	uint8_t mac[6];
-	int ret;
-
-	if (!note)
-		return err->code == ENOENT ? 0 : -err->code;
-	if (sscanf(note, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) != 6)
-		return err_msg(err, EINVAL, "%s: '%s' is no MAC address", SPARE_NOTE, note);
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)state->standin.pid);
-	ret = network_use_spare(&network, path, mac, err);
-	if (ret == 0 && network.message)
-		ret = agent_call_once(state->vm_dir, "SetUpNetwork", &network.message->base, &cella__agent__empty__descriptor,
-				      NULL, err);
-	network_release(&network);
-	return ret;
-}
-
-int launch_start(struct state *state, struct err *err)
-{
-	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
-
-	if (state->status != STATUS_CREATED)
-		return err_msg(err, EINVAL, "cannot start container %s in the %s state", state->id,
-			       status_names[state->status]);
-	if (use_spare(state, err) < 0)
-		return -err->code;
-	request.id = state->id;
-	/* The flag first: a process that ends at once must not be found "created". */
-	if (state_set_flag(state, "started", true, err) < 0)
-		return -err->code;
-	if (agent_call_once(state->vm_dir, "StartContainer", &request.base, &cella__agent__empty__descriptor, NULL, err) < 0)
-		return -err->code;
-	run_poststart_hooks(state);
-	return 0;
-}
-
-int launch_exit_status(const struct err *err)
-{
-	if (strstr(err->msg, "exec: \""))
-		return err->code == ENOENT ? 127 : 126;
-	return 1;
 }

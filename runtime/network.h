@@ -15,6 +15,7 @@
 #include "agent/proto/agent.pb-c.h"
 #include "lib/err.h"
 
+#define SPARE_NOTE "spare-network" /* in a container's directory: the MAC address of the device that waits for a link */
 #define NETWORK_LINKS_MAX 8 /* CONFIG_NETS_MAX of the VMM */
 
 struct network_link {
