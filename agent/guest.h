@@ -10,7 +10,6 @@
 
 /* The shared directory's mount point. */
 #define GUEST_SHARE "/run/share"
-#define GUEST_CGROUP "/sys/fs/cgroup"
 
 /*
  * Leaves the initramfs for a root that containers can pivot away from, and mounts proc, sysfs, devtmpfs, cgroup2 and a

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lib/capability.h"
@@ -18,6 +17,7 @@
 #include "runtime/command.h"
 #include "runtime/guest_image.h"
 #include "runtime/hooks.h"
+#include "runtime/host_cgroup.h"
 #include "runtime/settings.h"
 #include "runtime/spec.h"
 
@@ -104,7 +104,7 @@ int cmd_features(struct runtime *runtime, int argc, char **argv)
 		"ociVersionMin", "1.0.0", "ociVersionMax", RUNTIME_OCI_VERSION, "hooks",
 		name_list(hooks_kinds, hooks_kind_count), "mountOptions", mount_option_names(),
 		"linux", "namespaces", name_list(namespaces, ARRAY_SIZE(namespaces)), "capabilities",
-		name_list(capability_names, capability_count), "cgroup", "v1", 0, "v2", 1, "systemd", 0, "systemdUser", 0,
+		name_list(capability_names, capability_count), "cgroup", "v1", 0, "v2", 1, "systemd", 1, "systemdUser", 0,
 		"rdma", 0, "seccomp", "enabled", 1, "actions", name_list(actions, ARRAY_SIZE(actions)), "operators",
 		name_list(operators, ARRAY_SIZE(operators)), "archs", name_list(archs, ARRAY_SIZE(archs)), "knownFlags",
 		name_list(flags, ARRAY_SIZE(flags)), "supportedFlags", name_list(flags, ARRAY_SIZE(flags)), "apparmor",
@@ -188,8 +188,7 @@ static bool check_programs(const struct settings *settings, struct runtime *runt
 
 static bool check_cgroups(const struct settings *settings, struct runtime *runtime, char *out, size_t size)
 {
-	struct statfs fs;
-	bool ok = statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == 0x63677270; /* CGROUP2_SUPER_MAGIC */
+	bool ok = host_cgroup_is_v2();
 
 	(void)settings;
 	(void)runtime;

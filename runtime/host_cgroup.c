@@ -100,11 +100,16 @@ static json_t *limits_of_vm(const json_t *resources, unsigned int vm_memory_mib)
 	return limits;
 }
 
-static int check_host(struct err *err)
+bool host_cgroup_is_v2(void)
 {
 	struct statfs fs;
 
-	if (statfs(CGROUP_ROOT, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+	return statfs(CGROUP_ROOT, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+static int check_host(struct err *err)
+{
+	if (!host_cgroup_is_v2())
 		return err_msg(err, ENOTSUP, "%s is not a cgroup2 file system: boot with systemd.unified_cgroup_hierarchy=1, or give --cgroup-manager=disabled",
 			       CGROUP_ROOT);
 	return 0;

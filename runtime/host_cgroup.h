@@ -23,6 +23,9 @@ struct host_cgroup {
 	struct cgroup cgroup;
 };
 
+/* Whether the host has the one hierarchy of version 2 where it belongs. */
+bool host_cgroup_is_v2(void);
+
 /*
  * Makes the cgroup that config wants, with its limits, and puts the VMM (pid) into it. What is made is noted in dirfd
  * (cgroup.json) before it is made, so that a creator that is killed leaves nothing that delete does not find.
