@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "agent/proto/agent.pb-c.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "runtime/agent_client.h"
 #include "runtime/command.h"
 #include "runtime/delete.h"
+
+#define END_TIMEOUT_MS 2000
 
 struct lifecycle_options {
 	bool all, force;
@@ -45,6 +49,20 @@ static int parse_signal(const char *text, struct err *err)
 	return err_msg(err, EINVAL, "unknown signal '%s'", text);
 }
 
+/* Whether the call found nobody because the container, or the VM of its pod, was just ending: its stand-in follows. */
+static bool has_ended(const struct state *state, const struct err *err)
+{
+	static const int nobody[] = { ENOENT, ESRCH, ECONNREFUSED, ECONNRESET, EPIPE, EIO };
+	int64_t deadline = io_now_ms() + END_TIMEOUT_MS;
+	bool is_nobody = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(nobody); i++)
+		is_nobody |= err->code == nobody[i];
+	while (is_nobody && process_alive(&state->standin) && io_now_ms() < deadline)
+		usleep(10000);
+	return is_nobody && !process_alive(&state->standin);
+}
+
 /* By the agent. A guest that does not answer is an error in bounded time; `delete --force` takes its VM away. */
 static int kill_container(struct state *state, int sig, bool all, struct err *err)
 {
@@ -55,7 +73,11 @@ static int kill_container(struct state *state, int sig, bool all, struct err *er
 	request.id = state->id;
 	request.signal = sig;
 	request.all = all;
-	return agent_call_once(state->vm_dir, "SignalProcess", &request.base, &cella__agent__empty__descriptor, NULL, err);
+	if (agent_call_once(state->vm_dir, "SignalProcess", &request.base, &cella__agent__empty__descriptor, NULL, err) == 0)
+		return 0;
+	if (!has_ended(state, err))
+		return -err->code;
+	return all ? 0 : err_msg(err, ESRCH, "container not running");
 }
 
 int cmd_kill(struct runtime *runtime, int argc, char **argv)
