@@ -50,6 +50,16 @@ static int set_memory(struct config *config, const char *value, struct err *err)
 	return set_number(&config->memory_mib, value, CONFIG_MEMORY_MIN_MIB, CONFIG_MEMORY_MAX_MIB, err);
 }
 
+static int set_growth(struct config *config, const char *value, struct err *err)
+{
+	return set_number(&config->growth_mib, value, 0, CONFIG_MEMORY_MAX_MIB, err);
+}
+
+static int set_slots(struct config *config, const char *value, struct err *err)
+{
+	return set_number(&config->slots, value, 0, CONFIG_SLOTS_MAX, err);
+}
+
 static int open_input(int *fd, const char *path, struct err *err)
 {
 	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -294,6 +304,8 @@ static const struct option_rule rules[] = {
 	{ "--owner-fd", "FD", set_owner_fd, "a pipe's read end: the VM ends when the pipe's other end is closed" },
 	{ "--vcpus", "N", set_vcpus, "1 to 32 (1)" },
 	{ "--memory", "MIB", set_memory, "guest memory (128)" },
+	{ "--growth", "MIB", set_growth, "how much it may become more while the VM runs (0)" },
+	{ "--slots", "N", set_slots, "room for devices that come while the VM runs, 0 to 8 (0)" },
 	{ "--root", "DIR", set_root, "becomes the process's root directory; the sockets below are made in it" },
 	{ "--control", "NAME", set_control, "control socket" },
 	{ "--vsock", "NAME", set_vsock, "vsock device behind this socket" },
@@ -329,6 +341,8 @@ static int check(const struct config *config, struct err *err)
 		return err_msg(err, EINVAL, "no kernel: give --kernel or --kernel-fd");
 	if (!config->root)
 		return err_msg(err, EINVAL, "no root directory: give --root");
+	if (config->growth_mib && !config->slots)
+		return err_msg(err, EINVAL, "--growth needs --slots");
 	if (config->nshares && !config->fs_tag)
 		return err_msg(err, EINVAL, "--share needs --fs");
 	return 0;

@@ -12,6 +12,7 @@
 #define CONFIG_SHARES_MAX 64
 #define CONFIG_DISKS_MAX 8
 #define CONFIG_NETS_MAX 8
+#define CONFIG_SLOTS_MAX 8
 #define CONFIG_VCPUS_MAX 32
 #define CONFIG_MEMORY_MIN_MIB 64
 #define CONFIG_MEMORY_MAX_MIB (1 << 20)
@@ -38,6 +39,8 @@ struct config_net {
 struct config {
 	unsigned int vcpus;
 	unsigned int memory_mib;
+	unsigned int growth_mib; /* how much more the VM may get while it runs */
+	unsigned int slots;	 /* for devices that come while it runs */
 	const char *cmdline; /* borrowed from argv, as are all strings here */
 	int kernel_fd, initrd_fd, kvm_fd;
 	int owner_fd; /* read end of a pipe: the VM ends when nobody holds the other end any more; -1: none */

@@ -84,15 +84,32 @@ static int command_stop(struct vm *vm, const json_t *request, json_t *answer, in
 	return 0;
 }
 
-static int command_balloon(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int read_mib(const json_t *request, uint32_t *ret, struct err *err)
 {
 	const json_t *mib = json_object_get(request, "mib");
 
-	(void)answer;
-	(void)fd;
 	if (!json_is_integer(mib) || json_integer_value(mib) < 0 || json_integer_value(mib) > UINT32_MAX)
 		return err_msg(err, EINVAL, "mib must be a number");
-	return vm_set_balloon(vm, (uint32_t)json_integer_value(mib), err);
+	*ret = (uint32_t)json_integer_value(mib);
+	return 0;
+}
+
+static int command_memory(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	uint32_t mib;
+
+	(void)answer;
+	(void)fd;
+	return read_mib(request, &mib, err) < 0 ? -err->code : vm_set_memory(vm, mib, err);
+}
+
+static int command_balloon(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	uint32_t mib;
+
+	(void)answer;
+	(void)fd;
+	return read_mib(request, &mib, err) < 0 ? -err->code : vm_set_balloon(vm, mib, err);
 }
 
 static int command_add_share(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
@@ -126,6 +143,7 @@ static const struct {
 	{ "pause", command_pause },
 	{ "resume", command_resume },
 	{ "stop", command_stop },
+	{ "memory", command_memory },
 	{ "balloon", command_balloon },
 	{ "add-share", command_add_share },
 	{ "remove-share", command_remove_share },

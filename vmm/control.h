@@ -4,6 +4,7 @@
  *   status                 -> state, vcpus, memory and balloon figures
  *   pause, resume          -> stops and continues the vCPUs
  *   stop                   -> ends the VM; the VMM exits with 0
+ *   memory, "mib": N       -> how much memory the VM shall have in all; the guest's driver must look for new devices
  *   balloon, "mib": N      -> sets the balloon's target
  *   add-share, "name": S   -> with one descriptor (SCM_RIGHTS): a new entry in the file server's root
  *   remove-share, "name": S

@@ -20,21 +20,29 @@ int kvm_ioctl(int fd, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
+int kvm_add_memory(struct kvm *kvm, const struct memory_region *region, struct err *err)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = kvm->nslots,
+		.guest_phys_addr = region->gpa,
+		.memory_size = region->size,
+		.userspace_addr = (uintptr_t)region->host,
+	};
+	int ret = kvm_ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot);
+
+	if (ret < 0)
+		return err_set(err, -ret, "give the VM memory");
+	kvm->nslots++;
+	return 0;
+}
+
 static int add_memory(struct kvm *kvm, const struct memory *mem, struct err *err)
 {
-	for (size_t i = 0; i < mem->nregions; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = (uint32_t)i,
-			.guest_phys_addr = mem->regions[i].gpa,
-			.memory_size = mem->regions[i].size,
-			.userspace_addr = (uintptr_t)mem->regions[i].host,
-		};
-		int ret = kvm_ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot);
+	int ret = 0;
 
-		if (ret < 0)
-			return err_set(err, -ret, "give the VM its memory");
-	}
-	return 0;
+	for (size_t i = 0; i < mem->nregions && ret == 0; i++)
+		ret = kvm_add_memory(kvm, &mem->regions[i], err);
+	return ret;
 }
 
 /* api.rst 4.35, 4.36: both pages must lie outside of guest memory, below 4 GiB; needed by Intel's real mode only. */

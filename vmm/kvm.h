@@ -14,11 +14,15 @@ struct kvm {
 	int dev; /* /dev/kvm, owned */
 	int vm;	 /* owned */
 	size_t run_size; /* bytes of struct kvm_run's mapping */
+	uint32_t nslots; /* of memory */
 };
 
 /* Opens the VM on an open /dev/kvm, which kvm then owns, and gives it the memory. */
 int kvm_open(struct kvm *kvm, int dev, const struct memory *mem, struct err *err) must_check;
 void kvm_close(struct kvm *kvm);
+
+/* One more range of memory (api.rst 4.35); the VM may run. */
+int kvm_add_memory(struct kvm *kvm, const struct memory_region *region, struct err *err) must_check;
 
 /* A vCPU descriptor, or -errno. Create all vCPUs before the first kvm_add_*: each of those waits for vCPUs otherwise. */
 int kvm_create_vcpu(struct kvm *kvm, unsigned int id, struct err *err) must_check;

@@ -8,6 +8,8 @@
 
 #define HUGE_PAGE (2ULL << 20)
 
+#define GROWTH_ALIGN (1ULL << 30)
+
 static void add_region(struct memory *mem, gpa_t gpa, uint64_t offset, uint64_t size)
 {
 	mem->regions[mem->nregions++] = (struct memory_region){
@@ -34,7 +36,26 @@ static uint8_t *map_aligned(uint64_t size)
 	return map + head;
 }
 
-struct memory *memory_new(uint64_t size, struct err *err)
+/* Address space and nothing else: a page of it costs something when the guest first touches it. */
+static int reserve_growth(struct memory *mem, uint64_t growth, struct err *err)
+{
+	const struct memory_region *last = &mem->regions[mem->nregions - 1];
+	uint64_t end = last->gpa + last->size;
+
+	growth -= growth % MEMORY_BLOCK;
+	if (growth == 0)
+		return 0;
+	mem->growth.host = map_aligned(growth);
+	if (!mem->growth.host)
+		return err_set(err, errno, "reserve %llu MiB of address space", (unsigned long long)(growth >> 20));
+	mem->growth.gpa = end <= MEMORY_HOLE_END ? MEMORY_HOLE_END : (end + GROWTH_ALIGN - 1) / GROWTH_ALIGN * GROWTH_ALIGN;
+	mem->growth_max = growth;
+	madvise(mem->growth.host, growth, MADV_HUGEPAGE);
+	madvise(mem->growth.host, growth, MADV_DONTDUMP);
+	return 0;
+}
+
+struct memory *memory_new(uint64_t size, uint64_t growth, struct err *err)
 {
 	struct memory *mem;
 
@@ -63,6 +84,10 @@ struct memory *memory_new(uint64_t size, struct err *err)
 	} else {
 		add_region(mem, 0, 0, size);
 	}
+	if (reserve_growth(mem, growth, err) < 0) {
+		memory_free(mem);
+		return NULL;
+	}
 	return mem;
 }
 
@@ -71,33 +96,51 @@ void memory_free(struct memory *mem)
 	if (!mem)
 		return;
 	munmap(mem->map, mem->size);
+	if (mem->growth.host)
+		munmap(mem->growth.host, mem->growth_max);
 	free(mem);
+}
+
+int memory_open_growth(struct memory *mem, uint64_t size)
+{
+	if (size > mem->growth_max)
+		return -EINVAL;
+	if (size > mem->growth.size)
+		__atomic_store_n(&mem->growth.size, size, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void *find(const struct memory_region *region, uint64_t size, gpa_t gpa, uint64_t len)
+{
+	if (gpa < region->gpa || gpa - region->gpa >= size || len == 0 || len > size - (gpa - region->gpa))
+		return NULL;
+	return region->host + (gpa - region->gpa);
 }
 
 void *memory_at(const struct memory *mem, gpa_t gpa, uint64_t len)
 {
 	for (size_t i = 0; i < mem->nregions; i++) {
-		const struct memory_region *region = &mem->regions[i];
+		void *host = find(&mem->regions[i], mem->regions[i].size, gpa, len);
 
-		if (gpa < region->gpa || gpa - region->gpa >= region->size)
-			continue;
-		if (len == 0 || len > region->size - (gpa - region->gpa))
-			return NULL;
-		return region->host + (gpa - region->gpa);
+		if (host)
+			return host;
 	}
-	return NULL;
+	return find(&mem->growth, __atomic_load_n(&mem->growth.size, __ATOMIC_ACQUIRE), gpa, len);
+}
+
+int memory_discard_at(void *host, uint64_t len)
+{
+	uintptr_t first = ((uintptr_t)host + 4095) & ~(uintptr_t)4095;
+	uintptr_t last = ((uintptr_t)host + len) & ~(uintptr_t)4095;
+
+	if (first < last && madvise((void *)first, last - first, MADV_DONTNEED) < 0)
+		return -errno;
+	return 0;
 }
 
 int memory_discard(const struct memory *mem, gpa_t gpa, uint64_t len)
 {
-	uint8_t *start = memory_at(mem, gpa, len);
-	uintptr_t first, last;
+	void *start = memory_at(mem, gpa, len);
 
-	if (!start)
-		return -EFAULT;
-	first = ((uintptr_t)start + 4095) & ~(uintptr_t)4095;
-	last = ((uintptr_t)start + len) & ~(uintptr_t)4095;
-	if (first < last && madvise((void *)first, last - first, MADV_DONTNEED) < 0)
-		return -errno;
-	return 0;
+	return start ? memory_discard_at(start, len) : -EFAULT;
 }

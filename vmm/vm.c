@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +27,21 @@
 #include "vmm/virtio/blk.h"
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/fs.h"
+#include "vmm/virtio/mem.h"
 #include "vmm/virtio/mmio.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
+#include "vmm/virtio/slot.h"
 #include "vmm/virtio/vsock.h"
 
 #define DEVICES_MAX (ARCH_IRQ_MAX - ARCH_IRQ_FIRST + 1)
 #define LAST_LINES 4096
 
 struct device {
-	struct virtio_device *virtio;
+	struct virtio_device *virtio; /* NULL: an empty slot */
 	void (*free)(struct virtio_device *virtio);
 	struct arch_mmio_device window;
+	struct virtio_slot *slot; /* owned; NULL: the device is there for good */
 };
 
 struct vm {
@@ -50,9 +54,10 @@ struct vm {
 	struct bus mmio, ports;
 	struct boot boot;
 	struct fs_server *fs_server;
-	struct virtio_device *fs, *balloon; /* borrowed from devices */
-	struct device devices[DEVICES_MAX];
+	struct virtio_device *fs, *balloon, *memory_device; /* borrowed from devices */
+	struct device devices[DEVICES_MAX]; /* slots come last */
 	size_t ndevices;
+	unsigned int nlines; /* of interrupts */
 	struct vcpu_shared shared;
 	struct vcpu vcpus[CONFIG_VCPUS_MAX];
 	unsigned int nvcpus;
@@ -96,7 +101,8 @@ static void serve_resets(void *ctx)
 	struct vm *vm = ctx;
 
 	for (size_t i = 0; i < vm->ndevices; i++)
-		virtio_device_serve_reset(vm->devices[i].virtio);
+		if (vm->devices[i].virtio)
+			virtio_device_serve_reset(vm->devices[i].virtio);
 }
 
 static int confine_vcpu(void *ctx)
@@ -135,7 +141,7 @@ static int load_guest(struct vm *vm, struct err *err)
 {
 	int ret;
 
-	vm->mem = memory_new((uint64_t)((vm->config->memory_mib + 1) & ~1U) << 20, err);
+	vm->mem = memory_new((uint64_t)((vm->config->memory_mib + 1) & ~1U) << 20, (uint64_t)vm->config->growth_mib << 20, err);
 	if (!vm->mem)
 		return -err->code;
 	ret = boot_load_kernel(&vm->boot, vm->mem, vm->config->kernel_fd, err);
@@ -196,33 +202,110 @@ static int create_sockets(struct vm *vm, struct err *err)
 	return -err->code;
 }
 
-/* Gives a device its window, interrupt and queue notifications. virtio may be NULL: then err is set. */
-static int plug(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *), struct err *err)
+/* The next window; line: its interrupt's. */
+static struct device *add_window(struct vm *vm, unsigned int line, struct err *err)
 {
 	struct device *device = &vm->devices[vm->ndevices];
-	int ret;
 
-	if (!virtio)
-		return -err->code;
 	if (vm->ndevices == DEVICES_MAX) {
-		free(virtio);
-		return err_msg(err, E2BIG, "more than %d devices", DEVICES_MAX);
+		err_msg(err, E2BIG, "more than %d devices", DEVICES_MAX);
+		return NULL;
 	}
-	device->virtio = virtio;
-	device->free = free;
 	device->window = (struct arch_mmio_device){
 		.base = ARCH_MMIO_BASE + vm->ndevices * VIRTIO_MMIO_WINDOW,
 		.size = VIRTIO_MMIO_WINDOW,
-		.irq = (uint32_t)(ARCH_IRQ_FIRST + vm->ndevices),
+		.irq = line,
 	};
 	vm->ndevices++;
-	ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_mmio_access, virtio);
-	if (ret < 0)
-		return err_set(err, -ret, "place device %s", virtio->ops->name);
-	ret = kvm_add_irqfd(&vm->kvm, virtio->irq, device->window.irq, err);
+	vm->nlines = line + 1;
+	return device;
+}
+
+/* Interrupt and queue notifications of a device that has a window. */
+static int connect_device(struct vm *vm, const struct device *device, struct err *err)
+{
+	struct virtio_device *virtio = device->virtio;
+	int ret = kvm_add_irqfd(&vm->kvm, virtio->irq, device->window.irq, err);
+
 	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
 		ret = kvm_add_ioeventfd(&vm->kvm, virtio->kicks[i], device->window.base + 0x50 /* QueueNotify */, i, err);
 	return ret < 0 ? ret : virtio_device_watch(virtio, vm->loop, err);
+}
+
+/* A device that is there from the start. virtio may be NULL: then err is set. */
+static int plug(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *), struct err *err)
+{
+	struct device *device = virtio ? add_window(vm, (unsigned int)(ARCH_IRQ_FIRST + vm->ndevices), err) : NULL;
+	int ret;
+
+	if (!device) {
+		if (virtio)
+			free(virtio);
+		return -err->code;
+	}
+	device->virtio = virtio;
+	device->free = free;
+	ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_mmio_access, virtio);
+	return ret < 0 ? err_set(err, -ret, "place device %s", virtio->ops->name) : connect_device(vm, device, err);
+}
+
+/*
+ * Windows for devices that come later. They share one interrupt line: an edge has all their drivers look, and each line
+ * costs a dozen exits at boot.
+ */
+static int create_slots(struct vm *vm, struct err *err)
+{
+	unsigned int line = (unsigned int)(ARCH_IRQ_FIRST + vm->ndevices);
+	int ret = 0;
+
+	for (unsigned int i = 0; i < vm->config->slots && ret == 0; i++) {
+		struct device *device = add_window(vm, line, err);
+
+		if (!device)
+			return -err->code;
+		device->slot = calloc(1, sizeof(*device->slot));
+		if (!device->slot)
+			return err_set(err, ENOMEM, "create a slot");
+		virtio_slot_init(device->slot);
+		ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_slot_access, device->slot);
+		if (ret < 0)
+			err_set(err, -ret, "place a slot");
+	}
+	return ret;
+}
+
+/* Fills or empties a slot; a vCPU that is in it may be waiting for this thread. */
+static void set_slot(struct vm *vm, struct device *device, struct virtio_device *virtio)
+{
+	while (!virtio_slot_try_set(device->slot, virtio)) {
+		serve_resets(vm);
+		sched_yield();
+	}
+}
+
+/* A device for a VM that runs: the guest sees it when its driver looks again. virtio may be NULL: then err is set. */
+static int plug_into_slot(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *), struct err *err)
+{
+	struct device *device = NULL;
+
+	if (!virtio)
+		return -err->code;
+	for (size_t i = 0; i < vm->ndevices && !device; i++)
+		if (vm->devices[i].slot && !vm->devices[i].virtio)
+			device = &vm->devices[i];
+	if (!device) {
+		free(virtio);
+		return err_msg(err, ENOSPC, "all %u slots for devices are in use", vm->config->slots);
+	}
+	device->virtio = virtio;
+	device->free = free;
+	if (connect_device(vm, device, err) < 0) {
+		device->virtio = NULL;
+		free(virtio);
+		return -err->code;
+	}
+	set_slot(vm, device, virtio);
+	return 0;
 }
 
 static int create_file_server(struct vm *vm, struct err *err)
@@ -271,15 +354,16 @@ static int create_devices(struct vm *vm, struct err *err)
 		vm->balloon = balloon_new(vm->mem, err);
 		ret = plug(vm, vm->balloon, balloon_free, err);
 	}
+	if (ret == 0)
+		ret = create_slots(vm, err);
 	if (ret == 0 && bus_add(&vm->ports, SERIAL_PORT, SERIAL_PORTS, serial_access, &vm->serial) < 0)
 		ret = err_msg(err, EEXIST, "place the serial port");
 	return ret;
 }
 
-/* As many lines as there are devices. */
 static int create_interrupts(struct vm *vm, struct err *err)
 {
-	vm->interrupts = arch_interrupts_new(&vm->kvm, (unsigned int)(ARCH_IRQ_FIRST + vm->ndevices), &vm->mmio, err);
+	vm->interrupts = arch_interrupts_new(&vm->kvm, vm->nlines, &vm->mmio, err);
 	return vm->interrupts ? 0 : -err->code;
 }
 
@@ -342,6 +426,7 @@ struct vm *vm_create(const struct config *config, struct err *err)
 		return NULL;
 	}
 	vm->config = config;
+	vm->nlines = ARCH_IRQ_FIRST;
 	vm->kvm.dev = vm->kvm.vm = -1;
 	vm->control_fd = vm->vsock_fd = vm->console_fd = vm->proc_self_fd = vm->ended_fd = -1;
 	pthread_mutex_init(&vm->end_lock, NULL);
@@ -396,7 +481,9 @@ void vm_free(struct vm *vm)
 	while (vm->ndevices > 0) {
 		struct device *device = &vm->devices[--vm->ndevices];
 
-		device->free(device->virtio);
+		if (device->virtio)
+			device->free(device->virtio);
+		free(device->slot);
 	}
 	fs_server_free(vm->fs_server);
 	arch_interrupts_free(vm->interrupts);
@@ -414,6 +501,8 @@ void vm_free(struct vm *vm)
 void vm_status(struct vm *vm, struct vm_status *status)
 {
 	*status = (struct vm_status){ .paused = vm->paused, .vcpus = vm->nvcpus, .memory_bytes = vm->mem->size };
+	if (vm->memory_device)
+		status->memory_bytes += mem_plugged(vm->memory_device);
 	if (vm->balloon) {
 		status->balloon_mib = balloon_actual(vm->balloon);
 		status->discarded_bytes = balloon_discarded(vm->balloon);
@@ -444,6 +533,43 @@ int vm_set_balloon(struct vm *vm, uint32_t mib, struct err *err)
 	if (!vm->balloon)
 		return err_msg(err, ENODEV, "this VM has no balloon");
 	balloon_set_target(vm->balloon, mib);
+	return 0;
+}
+
+/* KVM gets the memory that was not open yet, in whole blocks: the guest adds no less at once. */
+static int open_growth(struct vm *vm, uint64_t size, struct err *err)
+{
+	struct memory *mem = vm->mem;
+	uint64_t open = mem->growth.size;
+	struct memory_region more = { mem->growth.gpa + open, size - open, mem->growth.host + open };
+	int ret;
+
+	if (size <= open)
+		return 0;
+	ret = kvm_add_memory(&vm->kvm, &more, err);
+	if (ret == 0 && memory_open_growth(mem, size) < 0)
+		ret = err_set(err, EINVAL, "open %llu bytes", (unsigned long long)size);
+	return ret;
+}
+
+int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err)
+{
+	uint64_t wanted = (uint64_t)mib << 20, more = wanted > vm->mem->size ? wanted - vm->mem->size : 0;
+	uint64_t usable = (more + MEMORY_BLOCK - 1) / MEMORY_BLOCK * MEMORY_BLOCK;
+
+	if (usable > vm->mem->growth_max)
+		return err_msg(err, ERANGE, "%u MiB: this VM has at most %llu", mib,
+			       (unsigned long long)((vm->mem->size + vm->mem->growth_max) >> 20));
+	if (!vm->memory_device) {
+		struct virtio_device *device = mem_new(vm->mem, err);
+
+		if (plug_into_slot(vm, device, mem_free, err) < 0)
+			return -err->code;
+		vm->memory_device = device;
+	}
+	if (open_growth(vm, usable, err) < 0)
+		return -err->code;
+	mem_request(vm->memory_device, more, vm->mem->growth.size);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ void vm_free(struct vm *vm);
 struct vm_status {
 	bool paused;
 	unsigned int vcpus;
-	uint64_t memory_bytes;
+	uint64_t memory_bytes; /* that the guest has, what it has plugged included */
 	uint32_t balloon_mib;
 	uint64_t discarded_bytes;
 };
@@ -34,6 +34,8 @@ void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
 void vm_stop(struct vm *vm);
 int vm_set_balloon(struct vm *vm, uint32_t mib, struct err *err) must_check;
+/* Memory in all: never less than at boot, and what a guest gives back it gives when it can. */
+int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err) must_check;
 /* fd is owned by the VM on success. */
 int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err) must_check;
 int vm_remove_share(struct vm *vm, const char *name, struct err *err) must_check;

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fd = memfd_create("kernel", 0);
 
 	if (!mem)
-		mem = memory_new(32 << 20, &err);
+		mem = memory_new(32 << 20, 0, &err);
 	if (fd >= 0 && write(fd, data, size) == (ssize_t)size)
 		(void)!boot_load_kernel(&boot, mem, fd, &err);
 	close(fd);

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int budget = 300;
 
 	if (!mem)
-		mem = memory_new(GUEST_MEMORY, &err);
+		mem = memory_new(GUEST_MEMORY, 0, &err);
 	if (size < 1 || size > 0x20000)
 		return 0;
 	guest_queue(&vq, mem, (uint16_t)(1U << (data[0] % 9)));

@@ -46,6 +46,10 @@
 	ALLOW(io_uring_enter)	/* blk */                                                                               \
 	ALLOW(writev)		/* net: to the tap */                                                                               \
 	ALLOW(tgkill)		/* vcpu_pause_all */                                                                    \
+	ALLOW_IOCTL(KVM_SET_USER_MEMORY_REGION) /* control: memory */                                                           \
+	ALLOW_IOCTL(KVM_IRQFD)	/* control: a device comes into a slot */                                               \
+	ALLOW_IOCTL(KVM_IOEVENTFD) /* the same */                                                                       \
+	ALLOW(eventfd2)		/* the same */                                                                          \
 	ALLOW(fcntl)		/* control: add-share */                                                                \
 	ALLOW(rt_sigaction)	/* pthread_cancel's set-up, abort */                                                    \
 	ALLOW(unlink)		/* sockets at the end */

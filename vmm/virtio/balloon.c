@@ -47,14 +47,10 @@ static int inflate(struct balloon *balloon, const struct virtqueue_chain *chain)
 /* 5.5.6.7: the buffers themselves are the free pages. iov was checked to be RAM; whole pages are given back. */
 static int report(struct balloon *balloon, const struct virtqueue_chain *chain)
 {
-	const struct memory *mem = balloon->device.mem;
-
 	for (size_t i = 0; i < chain->nwritable; i++) {
 		const struct iovec *iov = &chain->writable[i];
-		uint64_t offset = (uint64_t)((uint8_t *)iov->iov_base - mem->map);
-		gpa_t gpa = offset < MEMORY_HOLE_START ? offset : offset - MEMORY_HOLE_START + MEMORY_HOLE_END;
 
-		if (memory_discard(mem, gpa, iov->iov_len) < 0)
+		if (memory_discard_at(iov->iov_base, iov->iov_len) < 0)
 			return -EFAULT;
 		balloon->discarded += iov->iov_len;
 	}

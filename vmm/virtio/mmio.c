@@ -247,3 +247,12 @@ void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len
 	}
 	pthread_mutex_unlock(&device->lock);
 }
+
+void virtio_mmio_access_empty(uint64_t offset, void *data, unsigned int len, bool is_write)
+{
+	/* 4.2.2: magic and version tell the driver that this is a window; DeviceID reads as 0, as does all else. */
+	uint32_t value = offset == VIRTIO_MMIO_MAGIC_VALUE ? MAGIC : offset == VIRTIO_MMIO_VERSION ? VERSION : 0;
+
+	if (!is_write && len == 4)
+		memcpy(data, &value, 4);
+}

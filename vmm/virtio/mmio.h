@@ -11,4 +11,7 @@
 /* bus_handler; ctx is the struct virtio_device. vCPU threads; takes the device's lock. */
 void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write);
 
+/* A window without a device. */
+void virtio_mmio_access_empty(uint64_t offset, void *data, unsigned int len, bool is_write);
+
 #endif

@@ -40,7 +40,7 @@ static int load(size_t len, struct memory **ret_mem)
 	struct err err;
 	int fd = memfd_create("kernel", 0), ret;
 
-	*ret_mem = memory_new(32 << 20, &err);
+	*ret_mem = memory_new(32 << 20, 0, &err);
 	assert_int_equal(write(fd, &kernel, len), (ssize_t)len);
 	ret = boot_load_kernel(&boot, *ret_mem, fd, &err);
 	close(fd);

@@ -18,6 +18,7 @@
 #define DRIVER_DESC(queue) (0x1000ULL + (queue) * 0x3000ULL)
 #define DRIVER_AVAIL(queue) (DRIVER_DESC(queue) + 0x1000)
 #define DRIVER_USED(queue) (DRIVER_DESC(queue) + 0x2000)
+#define DRIVER_GROWTH (4 * MEMORY_BLOCK) /* nothing of it is open */
 #define DRIVER_DATA 0x100000ULL /* the rest of guest memory is the test's */
 
 struct driver {
@@ -37,7 +38,7 @@ static inline void driver_init(struct driver *driver)
 {
 	struct err err;
 
-	driver->mem = memory_new(GUEST_MEMORY, &err);
+	driver->mem = memory_new(GUEST_MEMORY, DRIVER_GROWTH, &err);
 	driver->loop = loop_new(&err);
 	driver->device = NULL;
 	if (!driver->mem || !driver->loop)

@@ -14,7 +14,7 @@ static void test_only_ranges_within_ram_become_pointers(void **state)
 		{ 1ULL << 63, 1ULL << 63 },
 	};
 	struct err err;
-	struct memory *mem = memory_new(4 << 20, &err);
+	struct memory *mem = memory_new(4 << 20, 0, &err);
 
 	(void)state;
 	assert_non_null(mem);
@@ -28,7 +28,7 @@ static void test_only_ranges_within_ram_become_pointers(void **state)
 static void test_the_hole_separates_two_regions(void **state)
 {
 	struct err err;
-	struct memory *mem = memory_new(MEMORY_HOLE_START + (2 << 20), &err);
+	struct memory *mem = memory_new(MEMORY_HOLE_START + (2 << 20), 0, &err);
 
 	(void)state;
 	assert_non_null(mem);
@@ -44,7 +44,7 @@ static void test_the_hole_separates_two_regions(void **state)
 static void test_discarded_pages_read_as_zero(void **state)
 {
 	struct err err;
-	struct memory *mem = memory_new(4 << 20, &err);
+	struct memory *mem = memory_new(4 << 20, 0, &err);
 
 	(void)state;
 	memset(mem->map, 0xaa, 3 * 4096);
@@ -56,5 +56,25 @@ static void test_discarded_pages_read_as_zero(void **state)
 	memory_free(mem);
 }
 
-TESTS(cmocka_unit_test(test_only_ranges_within_ram_become_pointers), cmocka_unit_test(test_the_hole_separates_two_regions),
+static void test_only_what_is_open_of_the_growth_is_memory(void **state)
+{
+	struct err err;
+	struct memory *mem = memory_new(4 << 20, 3 * MEMORY_BLOCK + 1, &err);
+	gpa_t start = MEMORY_HOLE_END;
+
+	(void)state;
+	assert_int_equal(mem->growth_max, 3 * MEMORY_BLOCK);
+	assert_null(memory_at(mem, start, 1));
+	assert_int_equal(memory_open_growth(mem, MEMORY_BLOCK), 0);
+	memset(memory_at(mem, start + MEMORY_BLOCK - 4096, 4096), 1, 4096);
+	assert_null(memory_at(mem, start + MEMORY_BLOCK - 1, 2));
+	assert_null(memory_at(mem, start - 1, 2));
+	/* Never less. */
+	assert_int_equal(memory_open_growth(mem, 0), 0);
+	assert_non_null(memory_at(mem, start, MEMORY_BLOCK));
+	assert_int_equal(memory_open_growth(mem, 4 * MEMORY_BLOCK), -EINVAL);
+	memory_free(mem);
+}
+
+TESTS(cmocka_unit_test(test_only_what_is_open_of_the_growth_is_memory), cmocka_unit_test(test_only_ranges_within_ram_become_pointers), cmocka_unit_test(test_the_hole_separates_two_regions),
       cmocka_unit_test(test_discarded_pages_read_as_zero))

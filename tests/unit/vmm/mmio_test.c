@@ -16,7 +16,7 @@ static int set_up(void **state)
 	struct err err;
 
 	(void)state;
-	mem = memory_new(GUEST_MEMORY, &err);
+	mem = memory_new(GUEST_MEMORY, 0, &err);
 	device = rng_new(mem, &err);
 	return mem && device ? 0 : -1;
 }

@@ -17,7 +17,7 @@ static int set_up(void **state)
 	struct err err;
 
 	(void)state;
-	mem = memory_new(GUEST_MEMORY, &err);
+	mem = memory_new(GUEST_MEMORY, 0, &err);
 	guest_queue(&vq, mem, 8);
 	return mem && virtqueue_enable(&vq) == 0 ? 0 : -1;
 }
