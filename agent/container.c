@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/devices.h"
+#include "agent/growth.h"
 #include "agent/network.h"
 #include "lib/cgroup_limits.h"
 #include "lib/cleanup.h"
@@ -87,6 +89,18 @@ static void container_free(struct container *container)
 	free(container);
 }
 
+/* All containers are below one cgroup of the guest's. */
+static int name_cgroup(struct container *container, const char *path, struct err *err)
+{
+	struct cgroup named;
+	int ret = cgroup_name(&named, path, container->id, err);
+
+	if (ret == 0 && snprintf(container->cgroup.path, sizeof(container->cgroup.path), "%s%s", GROWTH_CGROUP,
+				 named.path + strlen(CGROUP_ROOT)) >= (int)sizeof(container->cgroup.path))
+		ret = err_set(err, ENAMETOOLONG, "linux.cgroupsPath '%s'", named.path);
+	return ret;
+}
+
 static int set_up_cgroup(struct container *container, struct err *err)
 {
 	const json_t *linux_section = json_object_get(container->config, "linux");
@@ -94,7 +108,7 @@ static int set_up_cgroup(struct container *container, struct err *err)
 	const json_t *rules = json_object_get(resources, "devices");
 	auto_fd fd = -1;
 
-	if (cgroup_name(&container->cgroup, json_get_string(linux_section, "cgroupsPath", NULL), container->id, err) < 0 ||
+	if (name_cgroup(container, json_get_string(linux_section, "cgroupsPath", NULL), err) < 0 ||
 	    cgroup_create(&container->cgroup, &container->has_cgroup, err) < 0 ||
 	    cgroup_apply(&container->cgroup, resources, GUEST_CONTROLLERS, err) < 0)
 		return -err->code;

@@ -2,10 +2,13 @@
 /* The guest as a whole. */
 #include "agent/guest.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <net/if.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -21,6 +24,8 @@
 
 #define ENTROPY_MAX 256
 #define FILES_MAX 1048576 /* fs.nr_open */
+#define PLATFORM "/sys/bus/platform"
+#define DRIVER PLATFORM "/drivers/virtio-mmio/bind"
 
 static const struct base_mount {
 	const char *type, *target;
@@ -104,6 +109,31 @@ int guest_add_entropy(const uint8_t *bytes, size_t len, struct err *err)
 	if (ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
 		return err_set(err, errno, "seed the random pool");
 	return 0;
+}
+
+int guest_find_devices(struct err *err)
+{
+	DIR *directory = opendir(PLATFORM "/devices");
+	struct dirent *entry;
+	int ret = 0;
+
+	if (!directory)
+		return err_set(err, errno, "open " PLATFORM "/devices");
+	while (ret == 0 && (entry = readdir(directory))) {
+		char driver[PATH_MAX];
+
+		/* As the device tree has them: <address>.virtio. */
+		if (!strstr(entry->d_name, ".virtio"))
+			continue;
+		snprintf(driver, sizeof(driver), PLATFORM "/devices/%s/driver", entry->d_name);
+		if (access(driver, F_OK) == 0)
+			continue;
+		ret = io_write_file(AT_FDCWD, DRIVER, entry->d_name, err);
+		if (ret == -ENODEV) /* still empty */
+			ret = 0;
+	}
+	closedir(directory);
+	return ret;
 }
 
 int guest_loopback_up(struct err *err)

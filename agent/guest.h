@@ -32,6 +32,9 @@ int guest_add_entropy(const uint8_t *bytes, size_t len, struct err *err) must_ch
  */
 void guest_raise_limits(void);
 
+/* Has the driver look at the slots for devices that were empty (vmm/virtio/slot.h): some are not any more. */
+int guest_find_devices(struct err *err) must_check;
+
 /* Brings the loopback interface up. */
 int guest_loopback_up(struct err *err) must_check;
 

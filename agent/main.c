@@ -192,6 +192,9 @@ static int serve(struct agent *agent, struct err *err)
 	if (!agent->containers)
 		return -err->code;
 	agent->service.containers = agent->containers;
+	agent->service.growth = growth_new(agent->loop, err);
+	if (!agent->service.growth)
+		return -err->code;
 	agent->signals = open_signals(err);
 	if (agent->signals < 0 || loop_add(agent->loop, agent->signals, EPOLLIN, signals_ready, agent, err) < 0)
 		return -err->code;

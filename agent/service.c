@@ -67,6 +67,8 @@ static int setup_guest(const struct call *call, struct err *err)
 		ret = guest_set_clock(request->realtime_ns, err);
 	if (ret == 0 && *request->hostname && sethostname(request->hostname, strlen(request->hostname)) < 0)
 		ret = err_set(err, errno, "set the guest's hostname");
+	if (ret == 0 && request->growth_mib)
+		ret = growth_announce(call->service->growth, request->growth_mib, err);
 	if (ret == 0 && *request->share_tag && !call->service->share_mounted) {
 		ret = guest_mount_share(request->share_tag, err);
 		call->service->share_mounted = ret == 0;
@@ -192,7 +194,19 @@ static int update_container(const struct call *call, struct err *err)
 	const Cella__Agent__UpdateContainerRequest *request = (const Cella__Agent__UpdateContainerRequest *)call->request;
 	struct container *container = find_container(call, request->id, err);
 
-	return container ? container_update(container, request->resources.data, request->resources.len, err) : -err->code;
+	int ret = container ? container_update(container, request->resources.data, request->resources.len, err) : -err->code;
+
+	if (ret == 0)
+		growth_limits_changed(call->service->growth);
+	return ret;
+}
+
+static int wait_memory(const struct call *call, struct err *err)
+{
+	const Cella__Agent__WaitMemoryRequest *request = (const Cella__Agent__WaitMemoryRequest *)call->request;
+	int ret = growth_wait(call->service->growth, request->more_mib, request->left_mib, call->conn, call->stream, err);
+
+	return ret < 0 ? ret : LATER;
 }
 
 static int stats(const struct call *call, struct err *err)
@@ -234,6 +248,7 @@ static const struct {
 	{ "PauseContainer", &cella__agent__process_ref__descriptor, pause_container },
 	{ "ResumeContainer", &cella__agent__process_ref__descriptor, resume_container },
 	{ "UpdateContainer", &cella__agent__update_container_request__descriptor, update_container },
+	{ "WaitMemory", &cella__agent__wait_memory_request__descriptor, wait_memory },
 	{ "Stats", &cella__agent__process_ref__descriptor, stats },
 	{ "DeleteContainer", &cella__agent__process_ref__descriptor, delete_container },
 };
@@ -268,7 +283,10 @@ static void request_arrived(void *ctx, struct ttrpc *conn, uint32_t stream, cons
 
 static void connection_closed(void *ctx, struct ttrpc *conn)
 {
-	containers_connection_ended(((struct service *)ctx)->containers, conn);
+	struct service *service = ctx;
+
+	containers_connection_ended(service->containers, conn);
+	growth_connection_ended(service->growth, conn);
 	ttrpc_free(conn);
 }
 

@@ -4,12 +4,14 @@
 #define AGENT_SERVICE_H
 
 #include "agent/container.h"
+#include "agent/growth.h"
 #include "lib/ttrpc.h"
 
 #define SERVICE_NAME "cella.agent.Agent"
 
 struct service {
 	struct containers *containers; /* borrowed */
+	struct growth *growth;	       /* borrowed */
 	bool share_mounted;
 };
 

@@ -15,6 +15,9 @@
 #include "runtime/agent_client.h"
 #include "runtime/command.h"
 #include "runtime/host_cgroup.h"
+#include "runtime/settings.h"
+#include "runtime/vm.h"
+#include "runtime/vm_control.h"
 
 #define RESOURCES_MAX (1 << 20)
 
@@ -138,14 +141,18 @@ static json_t *resources_from_file(const char *path, struct err *err)
 	return text ? json_parse_object(text, len, path, err) : NULL;
 }
 
-/* The guest's memory is what it was booted with. */
-static int check_memory(const struct state *state, const json_t *resources, struct err *err)
+/* What the VM has to be able to hold: the new limit, and what it has already. */
+static int vm_memory(const struct runtime *runtime, const struct state *state, const json_t *resources,
+		     unsigned int *ret_mib, struct err *err)
 {
-	int64_t limit = json_get_integer(json_object_get(resources, "memory"), "limit", 0);
+	struct settings settings;
+	unsigned int wanted;
 
-	if (limit > (int64_t)state->vm_memory_mib << 20)
-		return err_msg(err, ENOTSUP, "memory limit %" PRId64 ": the container's VM has %u MiB, and cannot grow while it runs",
-			       limit, state->vm_memory_mib);
+	if (settings_load(&settings, runtime->config_path, err) < 0 || vm_control_get_memory(state->vm_dir, ret_mib, err) < 0)
+		return -err->code;
+	wanted = vm_memory_mib(&settings, resources);
+	if (json_get_integer(json_object_get(resources, "memory"), "limit", 0) > 0 && wanted > *ret_mib)
+		*ret_mib = wanted;
 	return 0;
 }
 
@@ -162,14 +169,15 @@ static int update_guest(const struct state *state, const json_t *resources, stru
 	return agent_call_once(state->vm_dir, "UpdateContainer", &request.base, &cella__agent__empty__descriptor, NULL, err);
 }
 
-static int update(const struct state *state, const json_t *resources, struct err *err)
+static int update(const struct runtime *runtime, const struct state *state, const json_t *resources, struct err *err)
 {
 	struct host_cgroup cgroup;
+	unsigned int memory;
 
 	if (state->status == STATUS_STOPPED || state->status == STATUS_CREATING)
 		return err_msg(err, EINVAL, "cannot update a container that is %s", status_names[state->status]);
-	if (check_memory(state, resources, err) < 0 || host_cgroup_load(&cgroup, state->dirfd, err) < 0 ||
-	    host_cgroup_update(&cgroup, resources, state->vm_memory_mib, err) < 0)
+	if (vm_memory(runtime, state, resources, &memory, err) < 0 || host_cgroup_load(&cgroup, state->dirfd, err) < 0 ||
+	    host_cgroup_update(&cgroup, resources, memory, err) < 0)
 		return -err->code;
 	return update_guest(state, resources, err);
 }
@@ -187,7 +195,7 @@ int cmd_update(struct runtime *runtime, int argc, char **argv)
 	if (first < 0 || refuse(&options, &err) < 0 || command_open(runtime, argv[first], &state, &err) < 0)
 		return runtime_fail(&err, 1);
 	resources = options.resources ? resources_from_file(options.resources, &err) : resources_from_options(&options, &err);
-	ret = resources ? update(&state, resources, &err) : -err.code;
+	ret = resources ? update(runtime, &state, resources, &err) : -err.code;
 	json_decref(resources);
 	state_close(&state);
 	return ret < 0 ? runtime_fail(&err, 1) : 0;

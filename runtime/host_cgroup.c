@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -186,6 +187,17 @@ int host_cgroup_open_memory_max(const struct host_cgroup *host)
 		return -1;
 	directory = cgroup_open(&host->cgroup, &ignored);
 	return directory < 0 ? -1 : openat(directory, "memory.max", O_WRONLY | O_CLOEXEC);
+}
+
+unsigned int host_cgroup_allowed_mib(int directory)
+{
+	struct err ignored;
+	auto_free char *text = directory < 0 ? NULL : io_read_file(directory, "memory.max", 64, NULL, &ignored);
+	uint64_t mib = text && *text >= '0' && *text <= '9' ? strtoull(text, NULL, 10) >> 20 : UINT32_MAX;
+
+	if (mib >= UINT32_MAX)
+		return UINT32_MAX;
+	return mib > VMM_MEMORY_MIB ? (unsigned int)mib - VMM_MEMORY_MIB : 0;
 }
 
 /* Stand-ins of processes that were exec'd end by themselves once the guest's process or the VM has; whoever stays is killed. */

@@ -47,6 +47,12 @@ int host_cgroup_update(const struct host_cgroup *host, const json_t *resources, 
  */
 int host_cgroup_open_memory_max(const struct host_cgroup *host);
 
+/*
+ * How much memory a VM may have whose cgroup (an open directory, -1: none) has this limit now: MiB, UINT32_MAX without
+ * a limit.
+ */
+unsigned int host_cgroup_allowed_mib(int directory);
+
 /* Call it when the processes are gone. */
 int host_cgroup_remove(const struct host_cgroup *host, struct err *err) must_check;
 

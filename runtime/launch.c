@@ -281,6 +281,10 @@ static int start_standin(struct creation *c, struct err *err)
 	memory_max = job->memory_max = host_cgroup_open_memory_max(&c->cgroup);
 	if (c->cgroup.managed)
 		job->cgroup = c->cgroup.cgroup;
+	if (c->vm.pid > 0) {
+		job->memory_mib = c->state.vm_memory_mib;
+		job->growth_mib = vm_growth_mib(&c->settings, job->memory_mib);
+	}
 	strcpy(job->id, c->state.id);
 	if (agent_make_token(job->token, err) < 0 || launch_set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)
 		return -err->code;

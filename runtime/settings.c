@@ -28,6 +28,7 @@ static const struct key keys[] = {
 	STRING("paths", "guest_key", guest_key),
 	STRING("paths", "libexec_dir", libexec_dir),
 	NUMBER("vm", "memory_mib", memory_mib, 64, 1 << 20),
+	NUMBER("vm", "memory_max_mib", memory_max_mib, 0, 1 << 20),
 	NUMBER("vm", "overhead_mib", overhead_mib, 0, 1 << 16),
 	NUMBER("vm", "vcpus", vcpus, 1, 32),
 	NUMBER("vm", "boot_timeout_s", boot_timeout_s, 1, 3600),

@@ -11,7 +11,8 @@ struct settings {
 	char guest_dir[PATH_MAX]; /* vmlinux, initramfs.cpio, manifest.json, manifest.sig */
 	char guest_key[PATH_MAX]; /* the public key that the manifest must be signed with */
 	char libexec_dir[PATH_MAX]; /* cella-vmm, cella-image */
-	unsigned int memory_mib;  /* of a VM without a memory limit */
+	unsigned int memory_mib;  /* of a VM without a memory limit, when it starts */
+	unsigned int memory_max_mib; /* what it may grow to; 0: what the host has */
 	unsigned int overhead_mib; /* added to a memory limit */
 	unsigned int vcpus;
 	unsigned int boot_timeout_s; /* until the agent must have answered */

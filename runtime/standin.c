@@ -25,6 +25,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
+#include "runtime/growth.h"
 #include "runtime/oom.h"
 #include "runtime/standin_root.h"
 #include "runtime/vm.h"
@@ -39,6 +40,7 @@ struct standin {
 	struct ttrpc *agent;
 	int signals;
 	struct oom oom; /* of a container's first process */
+	struct growth growth; /* of the VM that was started for it */
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	bool committed;
@@ -303,6 +305,7 @@ static int setup_guest(struct standin *standin, struct err *err)
 	request.entropy.data = seed;
 	request.entropy.len = sizeof(seed);
 	request.share_tag = (char *)"cella";
+	request.growth_mib = growth_left_mib(&standin->growth);
 	/* The answer comes before the next call's: the agent serves in order. */
 	return ttrpc_call_wait(standin->agent, standin->loop, AGENT_SERVICE, "SetupGuest", &request.base,
 			       &cella__agent__setup_guest_response__descriptor, NULL, AGENT_TIMEOUT_MS, err);
@@ -338,7 +341,9 @@ static int connect_agent(struct standin *standin, struct err *err)
 	if (first) {
 		/* One agent, one connection: nobody else may pose as it. */
 		close(standin->job.ready);
-		if (setup_guest(standin, err) < 0)
+		if (growth_prepare(&standin->growth, standin->job.vm_dir, &standin->job.cgroup, standin->job.memory_mib,
+				   standin->job.growth_mib, err) < 0 ||
+		    setup_guest(standin, err) < 0)
 			return -err->code;
 	}
 	return 0;
@@ -360,6 +365,8 @@ static int take_place(struct standin *standin, struct err *err)
 	json_t *config;
 	int ret = oom_prepare(&standin->oom, standin->job.bundle, &standin->job.cgroup, standin->job.memory_max, err);
 
+	if (ret == 0)
+		ret = growth_start(&standin->growth, standin->agent, err);
 	if (ret < 0 || !standin->job.own_mounts)
 		return ret;
 	request = cella__agent__create_container_request__unpack(NULL, standin->job.request_len, standin->request);

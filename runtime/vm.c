@@ -25,6 +25,9 @@
 
 #define ARGS_MAX 200
 #define GUEST_FDS 524288
+#define GROWTH_BLOCK_MIB 128 /* the guest adds no less at once */
+#define GROWTH_MAX_MIB (1 << 20)
+#define SLOTS 3 /* for devices that come later: memory, networks */
 
 /*
  * No console driver before there is something to say (init still gets a /dev/console that swallows); panics come out of
@@ -68,6 +71,28 @@ unsigned int vm_memory_mib(const struct settings *settings, const json_t *resour
 	return (unsigned int)((mib + 1) & ~1LL);
 }
 
+/* Address space for it is reserved, which a host that never overcommits would charge in full (proc(5), overcommit_memory). */
+static bool never_overcommits(void)
+{
+	struct err ignored;
+	auto_free char *text = io_read_file(AT_FDCWD, "/proc/sys/vm/overcommit_memory", 16, NULL, &ignored);
+
+	return text && *text == '2';
+}
+
+unsigned int vm_growth_mib(const struct settings *settings, unsigned int memory_mib)
+{
+	uint64_t host = ((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE)) >> 20;
+	uint64_t max = settings->memory_max_mib ? settings->memory_max_mib : host;
+	uint64_t growth = max > memory_mib ? max - memory_mib : 0;
+
+	if (never_overcommits())
+		return 0;
+	if (growth > GROWTH_MAX_MIB)
+		growth = GROWTH_MAX_MIB;
+	return (unsigned int)(growth - growth % GROWTH_BLOCK_MIB);
+}
+
 static unsigned int choose_vcpus(const struct settings *settings, const json_t *resources)
 {
 	const json_t *cpu = json_object_get(resources, "cpu");
@@ -83,6 +108,7 @@ static unsigned int choose_vcpus(const struct settings *settings, const json_t *
 static void build_args(struct args *args, const struct vm_start *start, const struct guest_image *image, int kvm, int owner)
 {
 	const json_t *resources = json_object_get(json_object_get(start->config, "linux"), "resources");
+	unsigned int memory = vm_memory_mib(start->settings, resources);
 
 	add(args, "%s/cella-vmm", start->settings->libexec_dir);
 	add(args, "--kernel-fd=%d", image->kernel);
@@ -90,7 +116,9 @@ static void build_args(struct args *args, const struct vm_start *start, const st
 	add(args, "--kvm-fd=%d", kvm);
 	add(args, "--owner-fd=%d", owner);
 	add(args, "--cmdline=%s%s", CMDLINE, start->settings->kernel_parameters);
-	add(args, "--memory=%u", vm_memory_mib(start->settings, resources));
+	add(args, "--memory=%u", memory);
+	add(args, "--growth=%u", vm_growth_mib(start->settings, memory));
+	add(args, "--slots=%d", SLOTS);
 	add(args, "--vcpus=%u", choose_vcpus(start->settings, resources));
 	add(args, "--root=%s/vm", start->state->directory);
 	add(args, "--control=control");

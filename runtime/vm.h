@@ -32,8 +32,11 @@ struct vm_process {
  */
 int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *err) must_check;
 
-/* The guest's memory for a config's linux.resources. */
+/* The guest's memory for a config's linux.resources when it starts: all of it where there is a limit. */
 unsigned int vm_memory_mib(const struct settings *settings, const json_t *resources);
+
+/* How much more a VM that starts with so much may get. */
+unsigned int vm_growth_mib(const struct settings *settings, unsigned int memory_mib);
 
 /* The last lines of vmm.log, for an error message; empty if there is none. */
 void vm_last_log(const char *directory, char *out, size_t size);

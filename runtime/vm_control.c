@@ -41,38 +41,82 @@ static json_t *read_answer(int fd, struct err *err)
 	return json_parse_object(line, used, "the VMM's answer", err);
 }
 
-static int call(const char *vm_dir, const char *command, const char *name, int passed, struct err *err)
+int vm_control_open(const char *vm_dir, struct err *err)
 {
-	char path[PATH_MAX], line[512];
-	auto_fd fd = -1;
-	json_t *answer;
-	int n, ret;
+	char path[PATH_MAX];
 
-	/* Names are ours: letters, digits, dots. */
-	n = snprintf(line, sizeof(line), "{\"command\":\"%s\",\"name\":\"%s\"}\n", command, name);
-	if (snprintf(path, sizeof(path), "%s/control", vm_dir) >= (int)sizeof(path) || n >= (int)sizeof(line))
+	if (snprintf(path, sizeof(path), "%s/control", vm_dir) >= (int)sizeof(path))
 		return err_set(err, ENAMETOOLONG, "%s", vm_dir);
-	fd = fdpass_connect(path, err);
-	if (fd < 0)
-		return fd_take(&fd);
-	ret = fdpass_send(fd, line, (size_t)n, &passed, passed >= 0 ? 1 : 0);
+	return fdpass_connect(path, err);
+}
+
+/* Sends a line (with a descriptor unless passed is -1). The answer, new, if it says ok; else NULL. */
+static json_t *ask(int fd, const char *line, int passed, struct err *err)
+{
+	int ret = fdpass_send(fd, line, strlen(line), &passed, passed >= 0 ? 1 : 0);
+	json_t *answer = NULL;
+
 	if (ret < 0)
-		return err_set(err, -ret, "%s", command);
-	answer = read_answer(fd, err);
-	if (!answer)
+		err_set(err, -ret, "write to the VMM");
+	else
+		answer = read_answer(fd, err);
+	if (answer && !json_get_bool(answer, "ok", false)) {
+		err_msg(err, EIO, "%s", json_get_string(answer, "error", "the VMM refuses"));
+		json_decref(answer);
+		return NULL;
+	}
+	return answer;
+}
+
+static int call_share(const char *vm_dir, const char *command, const char *name, int passed, struct err *err)
+{
+	auto_fd fd = vm_control_open(vm_dir, err);
+	char line[512];
+	json_t *answer;
+
+	if (fd < 0)
 		return -err->code;
-	if (!json_get_bool(answer, "ok", false))
-		ret = err_msg(err, EIO, "%s", json_get_string(answer, "error", "the VMM refuses"));
+	/* Names are ours: letters, digits, dots. */
+	if (snprintf(line, sizeof(line), "{\"command\":\"%s\",\"name\":\"%s\"}\n", command, name) >= (int)sizeof(line))
+		return err_set(err, ENAMETOOLONG, "%s", name);
+	answer = ask(fd, line, passed, err);
 	json_decref(answer);
-	return ret;
+	return answer ? 0 : -err->code;
 }
 
 int vm_control_add_share(const char *vm_dir, const char *name, int fd, struct err *err)
 {
-	return call(vm_dir, "add-share", name, fd, err);
+	return call_share(vm_dir, "add-share", name, fd, err);
 }
 
 int vm_control_remove_share(const char *vm_dir, const char *name, struct err *err)
 {
-	return call(vm_dir, "remove-share", name, -1, err);
+	return call_share(vm_dir, "remove-share", name, -1, err);
+}
+
+int vm_control_set_memory(int fd, unsigned int mib, struct err *err)
+{
+	char line[64];
+	json_t *answer;
+
+	snprintf(line, sizeof(line), "{\"command\":\"memory\",\"mib\":%u}\n", mib);
+	answer = ask(fd, line, -1, err);
+	json_decref(answer);
+	return answer ? 0 : -err->code;
+}
+
+int vm_control_get_memory(const char *vm_dir, unsigned int *ret_mib, struct err *err)
+{
+	auto_fd fd = vm_control_open(vm_dir, err);
+	json_t *answer = fd < 0 ? NULL : ask(fd, "{\"command\":\"status\"}\n", -1, err);
+	int64_t bytes;
+
+	if (!answer)
+		return -err->code;
+	bytes = json_get_integer(answer, "memory", 0);
+	json_decref(answer);
+	if (bytes <= 0 || bytes >> 20 > UINT32_MAX)
+		return err_msg(err, EPROTO, "the VMM's answer: memory");
+	*ret_mib = (unsigned int)(bytes >> 20);
+	return 0;
 }
