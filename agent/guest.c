@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -25,7 +26,7 @@
 #define ENTROPY_MAX 256
 #define FILES_MAX 1048576 /* fs.nr_open */
 #define PLATFORM "/sys/bus/platform"
-#define DRIVER PLATFORM "/drivers/virtio-mmio/bind"
+#define DRIVER PLATFORM "/drivers/virtio-mmio"
 
 static const struct base_mount {
 	const char *type, *target;
@@ -128,12 +129,28 @@ int guest_find_devices(struct err *err)
 		snprintf(driver, sizeof(driver), PLATFORM "/devices/%s/driver", entry->d_name);
 		if (access(driver, F_OK) == 0)
 			continue;
-		ret = io_write_file(AT_FDCWD, DRIVER, entry->d_name, err);
+		ret = io_write_file(AT_FDCWD, DRIVER "/bind", entry->d_name, err);
 		if (ret == -ENODEV) /* still empty */
 			ret = 0;
 	}
 	closedir(directory);
 	return ret;
+}
+
+int guest_unbind_interface(const char *interface, struct err *err)
+{
+	char link[64], path[PATH_MAX], *slash;
+
+	/* .../<address>.virtio/virtio<N> */
+	snprintf(link, sizeof(link), "/sys/class/net/%s/device", interface);
+	if (!realpath(link, path))
+		return err_set(err, errno, "%s", link);
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	slash = strrchr(path, '/');
+	if (!slash || !strstr(slash, ".virtio"))
+		return err_msg(err, EINVAL, "interface %s is no device of the host's", interface);
+	return io_write_file(AT_FDCWD, DRIVER "/unbind", slash + 1, err);
 }
 
 int guest_loopback_up(struct err *err)

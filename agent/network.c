@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "agent/guest.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/netlink.h"
@@ -40,30 +41,47 @@ static int match_mac(const struct nlmsghdr *header, void *ctx)
 	return 0;
 }
 
-static int find_device(int fd, const Cella__Agent__Interface *interface, struct err *err)
+/* The interface with this address; 0: there is none. */
+static int find_mac(int fd, const ProtobufCBinaryData *mac, struct err *err)
 {
-	struct find find = { .mac = interface->device_mac.len ? &interface->device_mac : &interface->mac };
+	struct find find = { .mac = mac };
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
 	struct netlink_message message;
 
-	if (interface->mac.len != MAC_BYTES || find.mac->len != MAC_BYTES || strlen(interface->name) >= IFNAMSIZ || !*interface->name)
-		return err_msg(err, EINVAL, "name or address of an interface");
+	if (mac->len != MAC_BYTES)
+		return err_msg(err, EINVAL, "an interface's address of %zu bytes", mac->len);
 	netlink_begin(&message, RTM_GETLINK, 0, &info, sizeof(info));
 	if (netlink_dump(fd, &message, match_mac, &find, err, "list the interfaces") < 0)
 		return -err->code;
-	return find.index ? find.index : err_msg(err, ENODEV, "there is no device for interface %s", interface->name);
+	return find.index;
 }
 
-/* Name, MAC address and MTU first: a link that is up cannot be renamed. */
+static int find_device(int fd, const Cella__Agent__Interface *interface, struct err *err)
+{
+	int index;
+
+	if (strlen(interface->name) >= IFNAMSIZ || !*interface->name)
+		return err_msg(err, EINVAL, "an interface's name");
+	index = find_mac(fd, &interface->mac, err);
+	if (index)
+		return index;
+	/* One that has come while the guest runs. */
+	if (guest_find_devices(err) < 0)
+		return -err->code;
+	index = find_mac(fd, &interface->mac, err);
+	return index ? index : err_msg(err, ENODEV, "there is no device for interface %s", interface->name);
+}
+
+/* Name and MTU first: a link that is up cannot be renamed. */
 static int set_link(int fd, int index, const Cella__Agent__Interface *interface, struct err *err)
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
 	struct netlink_message message;
+	char name[IFNAMSIZ];
 
 	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
-	netlink_put_string(&message, IFLA_IFNAME, interface->name);
-	if (interface->device_mac.len)
-		netlink_put(&message, IFLA_ADDRESS, interface->mac.data, interface->mac.len);
+	if (!if_indextoname((unsigned int)index, name) || strcmp(name, interface->name))
+		netlink_put_string(&message, IFLA_IFNAME, interface->name);
 	if (interface->mtu)
 		netlink_put_u32(&message, IFLA_MTU, interface->mtu);
 	if (netlink_request(fd, &message, err, "set name and MTU") < 0)
@@ -194,6 +212,17 @@ int network_set_up(const Cella__Agent__Network *network, struct err *err)
 	for (size_t i = 0; i < network->n_neighbours && ret == 0; i++)
 		ret = add_neighbour(fd, network->neighbours[i], err);
 	return ret < 0 ? err_wrap(err, "network") : 0;
+}
+
+int network_remove(const ProtobufCBinaryData *mac, struct err *err)
+{
+	auto_fd fd = netlink_open(err);
+	int index = fd < 0 ? fd : find_mac(fd, mac, err);
+	char name[IFNAMSIZ];
+
+	if (index <= 0)
+		return index;
+	return if_indextoname((unsigned int)index, name) ? guest_unbind_interface(name, err) : 0;
 }
 
 int network_open_to_all(struct err *err)

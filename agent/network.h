@@ -9,6 +9,9 @@
 /* Sets it up. network NULL: nothing to do. */
 int network_set_up(const Cella__Agent__Network *network, struct err *err) must_check;
 
+/* Lets the device with this address go: the host is about to take it away. That there is none is no error. */
+int network_remove(const ProtobufCBinaryData *mac, struct err *err) must_check;
+
 /*
  * For a container with a user namespace of its own: the network is not that one's, so its root has no power over it. But
  * the guest is the pod's alone: low ports and pings become free for all.

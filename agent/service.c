@@ -87,6 +87,11 @@ static int set_up_network(const struct call *call, struct err *err)
 	return network_set_up((const Cella__Agent__Network *)call->request, err);
 }
 
+static int remove_interface(const struct call *call, struct err *err)
+{
+	return network_remove(&((const Cella__Agent__RemoveInterfaceRequest *)call->request)->mac, err);
+}
+
 static int create_container(const struct call *call, struct err *err)
 {
 	int ret = container_create(call->service->containers,
@@ -238,6 +243,7 @@ static const struct {
 } methods[] = {
 	{ "SetupGuest", &cella__agent__setup_guest_request__descriptor, setup_guest },
 	{ "SetUpNetwork", &cella__agent__network__descriptor, set_up_network },
+	{ "RemoveInterface", &cella__agent__remove_interface_request__descriptor, remove_interface },
 	{ "CreateContainer", &cella__agent__create_container_request__descriptor, create_container },
 	{ "StartContainer", &cella__agent__process_ref__descriptor, start_container },
 	{ "ExecProcess", &cella__agent__exec_process_request__descriptor, exec_process },

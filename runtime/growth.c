@@ -10,22 +10,20 @@
 
 #define BLOCK_MIB 128 /* what a guest adds at once */
 
-int growth_prepare(struct growth *growth, const char *vm_dir, const struct cgroup *cgroup, unsigned int memory_mib,
+int growth_prepare(struct growth *growth, int control, const struct cgroup *cgroup, unsigned int memory_mib,
 		   unsigned int growth_mib, struct err *err)
 {
 	*growth = (struct growth){
-		.control = -1,
+		.control = control,
 		.cgroup = -1,
 		.boot_mib = memory_mib,
 		.now_mib = memory_mib,
 		.max_mib = memory_mib + growth_mib,
 	};
-	if (growth_mib == 0)
+	if (growth_mib == 0 || !*cgroup->path)
 		return 0;
-	growth->control = vm_control_open(vm_dir, err);
-	if (growth->control >= 0 && *cgroup->path)
-		growth->cgroup = cgroup_open(cgroup, err);
-	return growth->control < 0 || (*cgroup->path && growth->cgroup < 0) ? -err->code : 0;
+	growth->cgroup = cgroup_open(cgroup, err);
+	return growth->cgroup < 0 ? -err->code : 0;
 }
 
 unsigned int growth_left_mib(const struct growth *growth)

@@ -13,7 +13,8 @@
 
 struct growth {
 	struct ttrpc *agent; /* borrowed */
-	int control, cgroup; /* the VMM's socket; the cgroup's directory, -1 if there is none. Owned */
+	int control;	     /* the VMM's socket (vm_control.h); borrowed */
+	int cgroup;	     /* its directory, owned; -1: there is none */
 	unsigned int boot_mib, now_mib, max_mib;
 };
 
@@ -21,7 +22,7 @@ struct growth {
  * Opens what is needed, for a process that will have another root by then. cgroup path empty: there is none. growth_mib
  * is what the VMM was started with.
  */
-int growth_prepare(struct growth *growth, const char *vm_dir, const struct cgroup *cgroup, unsigned int memory_mib,
+int growth_prepare(struct growth *growth, int control, const struct cgroup *cgroup, unsigned int memory_mib,
 		   unsigned int growth_mib, struct err *err) must_check;
 
 /* What the VM may get as things are now, beyond what it has. MiB. */

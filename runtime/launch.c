@@ -137,32 +137,6 @@ static int run_create_hooks(struct creation *c, struct err *err)
 	return ret;
 }
 
-/*
- * podman gives a container with a user namespace of its own the network after create: into the stand-in's namespace. That
- * is made now, with a tap in it for the link that will come.
- */
-static bool network_comes_later(const json_t *config)
-{
-	return network_is_new(config) && spec_wants_new_namespace(config, "user");
-}
-
-static int prepare_spare(struct creation *c, struct err *err)
-{
-	char own[64], note[32];
-	const uint8_t *mac = c->network.links[0].mac;
-	int n;
-
-	c->holder = network_hold(NULL, err);
-	if (c->holder < 0)
-		return (int)c->holder;
-	snprintf(own, sizeof(own), "/proc/%d/ns/net", (int)c->holder);
-	network_set_namespace_path(c->config, own);
-	if (network_make_spare(&c->network, own, err) < 0)
-		return -err->code;
-	n = snprintf(note, sizeof(note), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-	return io_replace_file(c->state.dirfd, SPARE_NOTE, note, (size_t)n, 0600, err);
-}
-
 static int start_vm(struct creation *c, struct err *err)
 {
 	struct vm_start start = {
@@ -174,8 +148,7 @@ static int start_vm(struct creation *c, struct err *err)
 		.network = &c->network,
 		.cgroup = &c->cgroup,
 	};
-	int ret = network_comes_later(c->config) ? prepare_spare(c, err) :
-						   network_take_over(&c->network, network_namespace_path(c->config), err);
+	int ret = network_take_over(&c->network, network_namespace_path(c->config), err);
 
 	if (network_is_the_hosts(c->config))
 		log_warn("linux.namespaces: the host's network cannot be shared with a VM: the container has a loopback interface only");
@@ -284,6 +257,7 @@ static int start_standin(struct creation *c, struct err *err)
 	if (c->vm.pid > 0) {
 		job->memory_mib = c->state.vm_memory_mib;
 		job->growth_mib = vm_growth_mib(&c->settings, job->memory_mib);
+		job->follow_network = !network_is_the_hosts(c->config);
 	}
 	strcpy(job->id, c->state.id);
 	if (agent_make_token(job->token, err) < 0 || launch_set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)

@@ -15,7 +15,6 @@
 #include "agent/proto/agent.pb-c.h"
 #include "lib/err.h"
 
-#define SPARE_NOTE "spare-network" /* in a container's directory: the MAC address of the device that waits for a link */
 #define NETWORK_LINKS_MAX 8 /* CONFIG_NETS_MAX of the VMM */
 
 struct network_link {
@@ -26,9 +25,18 @@ struct network_link {
 	int tap; /* owned */
 };
 
+/* A tap of ours that was in the namespace already. */
+struct network_tap {
+	int link;	/* the index of the link that it was made for */
+	bool known;	/* mac is the link's address */
+	uint8_t mac[6];
+};
+
 struct network {
 	struct network_link links[NETWORK_LINKS_MAX];
 	size_t n;
+	struct network_tap taps[NETWORK_LINKS_MAX];
+	size_t ntaps;
 	Cella__Agent__Network *message; /* owned; NULL: the namespace has no links */
 };
 
@@ -51,14 +59,14 @@ void network_set_namespace_path(json_t *config, const char *path);
 /* Call it while there is a single thread: it enters the namespace and comes back. 0 or -errno. */
 int network_take_over(struct network *network, const char *namespace_path, struct err *err) must_check;
 
-/*
- * For a namespace that an engine fills between create and start (podman, with a user namespace of the container's own): a
- * tap that waits for its link, with a MAC address of its own. *network gets it as its one link, without a message.
- */
-int network_make_spare(struct network *network, const char *namespace_path, struct err *err) must_check;
+/* Does something in a network namespace, with an rtnetlink socket there, and comes back. Otherwise as above. */
+int network_within(const char *namespace_path, int (*act)(int fd, void *ctx, struct err *err), void *ctx,
+		   struct err *err) must_check;
 
-/* Connects the spare tap to the one link that is there by now, if there is one; the message tells the guest of it. */
-int network_use_spare(struct network *network, const char *namespace_path, const uint8_t mac[6], struct err *err) must_check;
+bool network_has_tap(const struct network *network, int link);
+
+/* /dev/net, for making taps. A descriptor or -errno. */
+int network_open_tun_dir(struct err *err) must_check;
 
 /* Closes the taps: with the VMM's copies they go away. */
 void network_release(struct network *network);

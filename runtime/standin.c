@@ -26,9 +26,11 @@
 #include "lib/log.h"
 #include "runtime/agent_client.h"
 #include "runtime/growth.h"
+#include "runtime/network_follow.h"
 #include "runtime/oom.h"
 #include "runtime/standin_root.h"
 #include "runtime/vm.h"
+#include "runtime/vm_control.h"
 
 #define VARIABLE "_CELLA_STANDIN"
 #define STATUS_VM_DIED 137 /* as if killed: 128 + SIGKILL */
@@ -40,7 +42,10 @@ struct standin {
 	struct ttrpc *agent;
 	int signals;
 	struct oom oom; /* of a container's first process */
-	struct growth growth; /* of the VM that was started for it */
+	/* Of the VM that was started for it: */
+	int control; /* its socket */
+	struct growth growth;
+	struct network_follow network;
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	bool committed;
@@ -341,7 +346,9 @@ static int connect_agent(struct standin *standin, struct err *err)
 	if (first) {
 		/* One agent, one connection: nobody else may pose as it. */
 		close(standin->job.ready);
-		if (growth_prepare(&standin->growth, standin->job.vm_dir, &standin->job.cgroup, standin->job.memory_mib,
+		standin->control = vm_control_open(standin->job.vm_dir, err);
+		if (standin->control < 0 ||
+		    growth_prepare(&standin->growth, standin->control, &standin->job.cgroup, standin->job.memory_mib,
 				   standin->job.growth_mib, err) < 0 ||
 		    setup_guest(standin, err) < 0)
 			return -err->code;
@@ -367,6 +374,11 @@ static int take_place(struct standin *standin, struct err *err)
 
 	if (ret == 0)
 		ret = growth_start(&standin->growth, standin->agent, err);
+	if (ret == 0 && standin->job.follow_network) {
+		ret = network_follow_prepare(&standin->network, standin->control, standin->job.directory, err);
+		if (ret == 0)
+			ret = network_follow_start(&standin->network, standin->loop, standin->agent, err);
+	}
 	if (ret < 0 || !standin->job.own_mounts)
 		return ret;
 	request = cella__agent__create_container_request__unpack(NULL, standin->job.request_len, standin->request);

@@ -27,7 +27,7 @@
 #define GUEST_FDS 524288
 #define GROWTH_BLOCK_MIB 128 /* the guest adds no less at once */
 #define GROWTH_MAX_MIB (1 << 20)
-#define SLOTS 3 /* for devices that come later: memory, networks */
+#define SLOTS 4 /* for devices that come later: memory, networks */
 
 /*
  * No console driver before there is something to say (init still gets a /dev/console that swallows); panics come out of

@@ -13,6 +13,7 @@
 #include "lib/fdpass.h"
 #include "lib/io.h"
 #include "lib/json.h"
+#include "runtime/network_tap.h"
 
 #define TIMEOUT_MS 10000
 #define ANSWER_MAX 4096
@@ -119,4 +120,26 @@ int vm_control_get_memory(const char *vm_dir, unsigned int *ret_mib, struct err 
 		return err_msg(err, EPROTO, "the VMM's answer: memory");
 	*ret_mib = (unsigned int)(bytes >> 20);
 	return 0;
+}
+
+static int call_net(int fd, const char *command, const uint8_t mac[6], int tap, struct err *err)
+{
+	char line[128], text[NETWORK_MAC_TEXT];
+	json_t *answer;
+
+	network_mac_text(mac, text);
+	snprintf(line, sizeof(line), "{\"command\":\"%s\",\"mac\":\"%s\"}\n", command, text);
+	answer = ask(fd, line, tap, err);
+	json_decref(answer);
+	return answer ? 0 : -err->code;
+}
+
+int vm_control_add_net(int fd, const uint8_t mac[6], int tap, struct err *err)
+{
+	return call_net(fd, "add-net", mac, tap, err);
+}
+
+int vm_control_remove_net(int fd, const uint8_t mac[6], struct err *err)
+{
+	return call_net(fd, "remove-net", mac, -1, err);
 }

@@ -3,6 +3,8 @@
 #ifndef RUNTIME_VM_CONTROL_H
 #define RUNTIME_VM_CONTROL_H
 
+#include <stdint.h>
+
 #include "lib/err.h"
 
 /* A connection, for the calls below that take one. Owned by the caller, or -errno. */
@@ -11,6 +13,10 @@ int vm_control_open(const char *vm_dir, struct err *err) must_check;
 /* How much memory the VM shall have in all, and has. */
 int vm_control_set_memory(int fd, unsigned int mib, struct err *err) must_check;
 int vm_control_get_memory(const char *vm_dir, unsigned int *ret_mib, struct err *err) must_check;
+
+/* A network device with this address over a tap, which stays the caller's; and away with it. */
+int vm_control_add_net(int fd, const uint8_t mac[6], int tap, struct err *err) must_check;
+int vm_control_remove_net(int fd, const uint8_t mac[6], struct err *err) must_check;
 
 /* A new entry of the shared directory, which is fd's. The descriptor stays the caller's. */
 int vm_control_add_share(const char *vm_dir, const char *name, int fd, struct err *err) must_check;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -112,6 +113,36 @@ static int command_balloon(struct vm *vm, const json_t *request, json_t *answer,
 	return read_mib(request, &mib, err) < 0 ? -err->code : vm_set_balloon(vm, mib, err);
 }
 
+static int read_mac(const json_t *request, uint8_t mac[6], struct err *err)
+{
+	const char *text = json_string_value(json_object_get(request, "mac"));
+	int end = 0;
+
+	if (!text || sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5],
+			    &end) != 6 || text[end])
+		return err_msg(err, EINVAL, "mac must be an Ethernet address");
+	return 0;
+}
+
+static int command_add_net(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	uint8_t mac[6];
+
+	(void)answer;
+	if (*fd < 0)
+		return err_msg(err, EINVAL, "a tap is needed");
+	return read_mac(request, mac, err) < 0 ? -err->code : vm_add_net(vm, mac, *fd, err);
+}
+
+static int command_remove_net(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	uint8_t mac[6];
+
+	(void)answer;
+	(void)fd;
+	return read_mac(request, mac, err) < 0 ? -err->code : vm_remove_net(vm, mac, err);
+}
+
 static int command_add_share(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
@@ -145,6 +176,8 @@ static const struct {
 	{ "stop", command_stop },
 	{ "memory", command_memory },
 	{ "balloon", command_balloon },
+	{ "add-net", command_add_net },
+	{ "remove-net", command_remove_net },
 	{ "add-share", command_add_share },
 	{ "remove-share", command_remove_share },
 };

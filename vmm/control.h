@@ -6,6 +6,8 @@
  *   stop                   -> ends the VM; the VMM exits with 0
  *   memory, "mib": N       -> how much memory the VM shall have in all; the guest's driver must look for new devices
  *   balloon, "mib": N      -> sets the balloon's target
+ *   add-net, "mac": M      -> with one descriptor (SCM_RIGHTS), a tap: a network device; the driver must look for it
+ *   remove-net, "mac": M   -> the driver should have been unbound from it
  *   add-share, "name": S   -> with one descriptor (SCM_RIGHTS): a new entry in the file server's root
  *   remove-share, "name": S
  * Answers: {"ok": true, ...} or {"ok": false, "error": "..."}.

@@ -94,24 +94,50 @@ int kvm_create_vcpu(struct kvm *kvm, unsigned int id, struct err *err)
 	return ret < 0 ? err_set(err, -ret, "create vCPU %u", id) : ret;
 }
 
-int kvm_add_ioeventfd(struct kvm *kvm, int eventfd, gpa_t gpa, uint32_t value, struct err *err)
+static int set_ioeventfd(struct kvm *kvm, int eventfd, gpa_t gpa, uint32_t value, uint32_t flags)
 {
 	struct kvm_ioeventfd io = {
 		.datamatch = value,
 		.addr = gpa,
 		.len = 4,
 		.fd = eventfd,
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH | flags,
 	};
-	int ret = kvm_ioctl(kvm->vm, KVM_IOEVENTFD, &io);
+
+	return kvm_ioctl(kvm->vm, KVM_IOEVENTFD, &io);
+}
+
+int kvm_add_ioeventfd(struct kvm *kvm, int eventfd, gpa_t gpa, uint32_t value, struct err *err)
+{
+	int ret = set_ioeventfd(kvm, eventfd, gpa, value, 0);
 
 	return ret < 0 ? err_set(err, -ret, "register an ioeventfd") : 0;
 }
 
+int kvm_remove_ioeventfd(struct kvm *kvm, int eventfd, gpa_t gpa, uint32_t value, struct err *err)
+{
+	int ret = set_ioeventfd(kvm, eventfd, gpa, value, KVM_IOEVENTFD_FLAG_DEASSIGN);
+
+	return ret < 0 ? err_set(err, -ret, "remove an ioeventfd") : 0;
+}
+
+static int set_irqfd(struct kvm *kvm, int eventfd, uint32_t gsi, uint32_t flags)
+{
+	struct kvm_irqfd irq = { .fd = (uint32_t)eventfd, .gsi = gsi, .flags = flags };
+
+	return kvm_ioctl(kvm->vm, KVM_IRQFD, &irq);
+}
+
 int kvm_add_irqfd(struct kvm *kvm, int eventfd, uint32_t gsi, struct err *err)
 {
-	struct kvm_irqfd irq = { .fd = (uint32_t)eventfd, .gsi = gsi };
-	int ret = kvm_ioctl(kvm->vm, KVM_IRQFD, &irq);
+	int ret = set_irqfd(kvm, eventfd, gsi, 0);
 
 	return ret < 0 ? err_set(err, -ret, "register an irqfd") : 0;
+}
+
+int kvm_remove_irqfd(struct kvm *kvm, int eventfd, uint32_t gsi, struct err *err)
+{
+	int ret = set_irqfd(kvm, eventfd, gsi, KVM_IRQFD_FLAG_DEASSIGN);
+
+	return ret < 0 ? err_set(err, -ret, "remove an irqfd") : 0;
 }

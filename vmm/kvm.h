@@ -33,6 +33,10 @@ int kvm_add_ioeventfd(struct kvm *kvm, int eventfd, gpa_t gpa, uint32_t value, s
 /* Writing to eventfd raises an edge on the interrupt line gsi. */
 int kvm_add_irqfd(struct kvm *kvm, int eventfd, uint32_t gsi, struct err *err) must_check;
 
+/* Undo these. */
+int kvm_remove_ioeventfd(struct kvm *kvm, int eventfd, gpa_t gpa, uint32_t value, struct err *err) must_check;
+int kvm_remove_irqfd(struct kvm *kvm, int eventfd, uint32_t gsi, struct err *err) must_check;
+
 /* ioctl with an unsigned command (musl and glibc differ) that retries on EINTR. The result or -errno. */
 int kvm_ioctl(int fd, unsigned long request, void *arg) must_check;
 

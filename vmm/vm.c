@@ -36,12 +36,14 @@
 
 #define DEVICES_MAX (ARCH_IRQ_MAX - ARCH_IRQ_FIRST + 1)
 #define LAST_LINES 4096
+#define QUEUE_NOTIFY 0x50 /* virtio 1.2, 4.2.2 */
 
 struct device {
 	struct virtio_device *virtio; /* NULL: an empty slot */
 	void (*free)(struct virtio_device *virtio);
 	struct arch_mmio_device window;
 	struct virtio_slot *slot; /* owned; NULL: the device is there for good */
+	uint8_t mac[6];		  /* of a network device: what it is known by */
 };
 
 struct vm {
@@ -228,25 +230,59 @@ static int connect_device(struct vm *vm, const struct device *device, struct err
 	int ret = kvm_add_irqfd(&vm->kvm, virtio->irq, device->window.irq, err);
 
 	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
-		ret = kvm_add_ioeventfd(&vm->kvm, virtio->kicks[i], device->window.base + 0x50 /* QueueNotify */, i, err);
+		ret = kvm_add_ioeventfd(&vm->kvm, virtio->kicks[i], device->window.base + QUEUE_NOTIFY, i, err);
 	return ret < 0 ? ret : virtio_device_watch(virtio, vm->loop, err);
 }
 
-/* A device that is there from the start. virtio may be NULL: then err is set. */
-static int plug(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *), struct err *err)
+static int add_slot(struct vm *vm, struct device *device, struct err *err)
 {
-	struct device *device = virtio ? add_window(vm, (unsigned int)(ARCH_IRQ_FIRST + vm->ndevices), err) : NULL;
 	int ret;
 
-	if (!device) {
-		if (virtio)
-			free(virtio);
-		return -err->code;
+	device->slot = calloc(1, sizeof(*device->slot));
+	if (!device->slot)
+		return err_set(err, ENOMEM, "create a slot");
+	virtio_slot_init(device->slot);
+	ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_slot_access, device->slot);
+	return ret < 0 ? err_set(err, -ret, "place a slot") : 0;
+}
+
+/* A window for a device that is there from the start, with a line of its own. virtio may be NULL: then err is set. */
+static struct device *take_window(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *),
+				  struct err *err)
+{
+	struct device *device = virtio ? add_window(vm, (unsigned int)(ARCH_IRQ_FIRST + vm->ndevices), err) : NULL;
+
+	if (device) {
+		device->virtio = virtio;
+		device->free = free;
+	} else if (virtio) {
+		free(virtio);
 	}
-	device->virtio = virtio;
-	device->free = free;
+	return device;
+}
+
+/* A device that stays. */
+static int plug(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *), struct err *err)
+{
+	struct device *device = take_window(vm, virtio, free, err);
+	int ret;
+
+	if (!device)
+		return -err->code;
 	ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_mmio_access, virtio);
 	return ret < 0 ? err_set(err, -ret, "place device %s", virtio->ops->name) : connect_device(vm, device, err);
+}
+
+/* One that may go again. */
+static int plug_net(struct vm *vm, const struct config_net *net, struct err *err)
+{
+	struct device *device = take_window(vm, net_new(vm->mem, vm->loop, net->tap, net->mac, err), net_free, err);
+
+	if (!device || add_slot(vm, device, err) < 0 || connect_device(vm, device, err) < 0)
+		return -err->code;
+	memcpy(device->mac, net->mac, sizeof(device->mac));
+	device->slot->device = device->virtio;
+	return 0;
 }
 
 /*
@@ -261,15 +297,7 @@ static int create_slots(struct vm *vm, struct err *err)
 	for (unsigned int i = 0; i < vm->config->slots && ret == 0; i++) {
 		struct device *device = add_window(vm, line, err);
 
-		if (!device)
-			return -err->code;
-		device->slot = calloc(1, sizeof(*device->slot));
-		if (!device->slot)
-			return err_set(err, ENOMEM, "create a slot");
-		virtio_slot_init(device->slot);
-		ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_slot_access, device->slot);
-		if (ret < 0)
-			err_set(err, -ret, "place a slot");
+		ret = device ? add_slot(vm, device, err) : -err->code;
 	}
 	return ret;
 }
@@ -284,28 +312,47 @@ static void set_slot(struct vm *vm, struct device *device, struct virtio_device 
 }
 
 /* A device for a VM that runs: the guest sees it when its driver looks again. virtio may be NULL: then err is set. */
-static int plug_into_slot(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *), struct err *err)
+static struct device *plug_into_slot(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *),
+				     struct err *err)
 {
 	struct device *device = NULL;
 
 	if (!virtio)
-		return -err->code;
+		return NULL;
 	for (size_t i = 0; i < vm->ndevices && !device; i++)
 		if (vm->devices[i].slot && !vm->devices[i].virtio)
 			device = &vm->devices[i];
 	if (!device) {
 		free(virtio);
-		return err_msg(err, ENOSPC, "all %u slots for devices are in use", vm->config->slots);
+		err_msg(err, ENOSPC, "all slots for devices are in use");
+		return NULL;
 	}
 	device->virtio = virtio;
 	device->free = free;
 	if (connect_device(vm, device, err) < 0) {
 		device->virtio = NULL;
 		free(virtio);
-		return -err->code;
+		return NULL;
 	}
 	set_slot(vm, device, virtio);
-	return 0;
+	return device;
+}
+
+/* The guest's driver should have let go of it; if it has not, it finds an empty window. */
+static int empty_slot(struct vm *vm, struct device *device, struct err *err)
+{
+	struct virtio_device *virtio = device->virtio;
+	int ret = 0;
+
+	set_slot(vm, device, NULL);
+	device->virtio = NULL;
+	virtio_device_unwatch(virtio, vm->loop);
+	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
+		ret = kvm_remove_ioeventfd(&vm->kvm, virtio->kicks[i], device->window.base + QUEUE_NOTIFY, i, err);
+	if (ret == 0)
+		ret = kvm_remove_irqfd(&vm->kvm, virtio->irq, device->window.irq, err);
+	device->free(virtio);
+	return ret;
 }
 
 static int create_file_server(struct vm *vm, struct err *err)
@@ -345,7 +392,7 @@ static int create_devices(struct vm *vm, struct err *err)
 				   config->disks[i].id, err),
 			   blk_free, err);
 	for (size_t i = 0; i < config->nnets && ret == 0; i++)
-		ret = plug(vm, net_new(vm->mem, vm->loop, config->nets[i].tap, config->nets[i].mac, err), net_free, err);
+		ret = plug_net(vm, &config->nets[i], err);
 	if (ret == 0 && config->console)
 		ret = plug(vm, console_new(vm->mem, vm->loop, &vm->serial, vm->console_fd, err), console_free, err);
 	if (ret == 0 && config->rng)
@@ -561,16 +608,55 @@ int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err)
 		return err_msg(err, ERANGE, "%u MiB: this VM has at most %llu", mib,
 			       (unsigned long long)((vm->mem->size + vm->mem->growth_max) >> 20));
 	if (!vm->memory_device) {
-		struct virtio_device *device = mem_new(vm->mem, err);
+		struct device *device = plug_into_slot(vm, mem_new(vm->mem, err), mem_free, err);
 
-		if (plug_into_slot(vm, device, mem_free, err) < 0)
+		if (!device)
 			return -err->code;
-		vm->memory_device = device;
+		vm->memory_device = device->virtio;
 	}
 	if (open_growth(vm, usable, err) < 0)
 		return -err->code;
 	mem_request(vm->memory_device, more, vm->mem->growth.size);
 	return 0;
+}
+
+static struct device *find_net(struct vm *vm, const uint8_t mac[6])
+{
+	for (size_t i = 0; i < vm->ndevices; i++) {
+		struct device *device = &vm->devices[i];
+
+		if (device->virtio && device->free == net_free && !memcmp(device->mac, mac, sizeof(device->mac)))
+			return device;
+	}
+	return NULL;
+}
+
+int vm_add_net(struct vm *vm, const uint8_t mac[6], int tap, struct err *err)
+{
+	struct virtio_device *virtio;
+	struct device *device;
+	int own;
+
+	if (find_net(vm, mac))
+		return err_msg(err, EEXIST, "there is a network device with this address");
+	own = fcntl(tap, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return err_set(err, errno, "take the tap");
+	virtio = net_new(vm->mem, vm->loop, own, mac, err);
+	if (!virtio)
+		close(own);
+	device = plug_into_slot(vm, virtio, net_free, err);
+	if (!device)
+		return -err->code;
+	memcpy(device->mac, mac, sizeof(device->mac));
+	return 0;
+}
+
+int vm_remove_net(struct vm *vm, const uint8_t mac[6], struct err *err)
+{
+	struct device *device = find_net(vm, mac);
+
+	return device ? empty_slot(vm, device, err) : err_msg(err, ENODEV, "there is no network device with this address");
 }
 
 int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err)

@@ -36,6 +36,9 @@ void vm_stop(struct vm *vm);
 int vm_set_balloon(struct vm *vm, uint32_t mib, struct err *err) must_check;
 /* Memory in all: never less than at boot, and what a guest gives back it gives when it can. */
 int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err) must_check;
+/* A network device that comes and goes. The tap stays the caller's. */
+int vm_add_net(struct vm *vm, const uint8_t mac[6], int tap, struct err *err) must_check;
+int vm_remove_net(struct vm *vm, const uint8_t mac[6], struct err *err) must_check;
 /* fd is owned by the VM on success. */
 int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err) must_check;
 int vm_remove_share(struct vm *vm, const char *name, struct err *err) must_check;

@@ -114,6 +114,13 @@ int virtio_device_watch(struct virtio_device *device, struct loop *loop, struct 
 	return 0;
 }
 
+void virtio_device_unwatch(struct virtio_device *device, struct loop *loop)
+{
+	loop_remove(loop, device->reset_event);
+	for (unsigned int i = 0; i < device->ops->nqueues && !device->ops->own_workers; i++)
+		loop_remove(loop, device->kicks[i]);
+}
+
 static void interrupt(struct virtio_device *device, uint32_t reason)
 {
 	uint64_t one = 1;

@@ -74,6 +74,9 @@ void virtio_device_done(struct virtio_device *device);
 /* Has the I/O loop deliver kicks (a class with own_workers needs none). */
 int virtio_device_watch(struct virtio_device *device, struct loop *loop, struct err *err) must_check;
 
+/* Undoes virtio_device_watch, for a device that goes before the VM does. */
+void virtio_device_unwatch(struct virtio_device *device, struct loop *loop);
+
 /* Interrupts the guest if it wants to hear of this queue. Under the lock. */
 void virtio_device_notify_used(struct virtio_device *device, struct virtqueue *vq);
 
