@@ -193,7 +193,8 @@ static int serve(struct agent *agent, struct err *err)
 		return -err->code;
 	agent->service.containers = agent->containers;
 	agent->service.growth = growth_new(agent->loop, err);
-	if (!agent->service.growth)
+	agent->service.names = names_new(agent->loop, err);
+	if (!agent->service.growth || !agent->service.names)
 		return -err->code;
 	agent->signals = open_signals(err);
 	if (agent->signals < 0 || loop_add(agent->loop, agent->signals, EPOLLIN, signals_ready, agent, err) < 0)

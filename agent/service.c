@@ -82,9 +82,17 @@ static int setup_guest(const struct call *call, struct err *err)
 	return LATER;
 }
 
+static int serve_names(const struct call *call, const Cella__Agent__Network *network, struct err *err)
+{
+	return network && network->names ? names_serve(call->service->names, err) : 0;
+}
+
 static int set_up_network(const struct call *call, struct err *err)
 {
-	return network_set_up((const Cella__Agent__Network *)call->request, err);
+	const Cella__Agent__Network *network = (const Cella__Agent__Network *)call->request;
+	int ret = network_set_up(network, err);
+
+	return ret < 0 ? ret : serve_names(call, network, err);
 }
 
 static int remove_interface(const struct call *call, struct err *err)
@@ -94,9 +102,11 @@ static int remove_interface(const struct call *call, struct err *err)
 
 static int create_container(const struct call *call, struct err *err)
 {
-	int ret = container_create(call->service->containers,
-				   (const Cella__Agent__CreateContainerRequest *)call->request, call->conn, call->stream, err);
+	const Cella__Agent__CreateContainerRequest *request = (const Cella__Agent__CreateContainerRequest *)call->request;
+	int ret = serve_names(call, request->network, err);
 
+	if (ret == 0)
+		ret = container_create(call->service->containers, request, call->conn, call->stream, err);
 	return ret < 0 ? ret : LATER;
 }
 

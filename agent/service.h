@@ -5,6 +5,7 @@
 
 #include "agent/container.h"
 #include "agent/growth.h"
+#include "agent/names.h"
 #include "lib/ttrpc.h"
 
 #define SERVICE_NAME "cella.agent.Agent"
@@ -12,6 +13,7 @@
 struct service {
 	struct containers *containers; /* borrowed */
 	struct growth *growth;	       /* borrowed */
+	struct names *names;	       /* borrowed */
 	bool share_mounted;
 };
 

@@ -78,11 +78,17 @@ static int wait_for_network(const struct state *state, struct err *err)
 	auto_fd lock = openat(state->dirfd, NETWORK_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	auto_fd control = vm_control_open(state->vm_dir, err);
 	auto_fd tun_dir = control < 0 ? -1 : network_open_tun_dir(err);
-	struct sync sync = { state, { .control = control, .tun_dir = tun_dir, .call = call_agent, .ctx = &sync } };
+	auto_fd proc_dir = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct sync sync = {
+		state,
+		{ .control = control, .tun_dir = tun_dir, .proc_dir = proc_dir, .call = call_agent, .ctx = &sync },
+	};
 	char path[64];
 
 	if (control < 0 || tun_dir < 0)
 		return -err->code;
+	if (proc_dir < 0)
+		return err_set(err, errno, "open /proc");
 	if (lock < 0 || flock(lock, LOCK_EX) < 0)
 		return err_set(err, errno, "lock the network");
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)state->standin.pid);

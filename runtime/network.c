@@ -102,10 +102,17 @@ int network_open_tun_dir(struct err *err)
 	return fd < 0 ? err_set(err, errno, "open /dev/net (for taps)") : fd;
 }
 
+static int scan_here(struct network *network, int fd, struct err *err)
+{
+	auto_fd proc_dir = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return proc_dir < 0 ? err_set(err, errno, "open /proc") : network_scan(network, fd, proc_dir, err);
+}
+
 static int take_over_here(int fd, void *ctx, struct err *err)
 {
 	struct network *network = ctx;
-	int ret = network_scan(network, fd, err);
+	int ret = scan_here(network, fd, err);
 	auto_fd tun_dir = ret == 0 && network->n ? network_open_tun_dir(err) : -1;
 
 	if (ret == 0 && network->n && tun_dir < 0)
@@ -119,7 +126,7 @@ static int take_over_here(int fd, void *ctx, struct err *err)
 static int give_back_here(int fd, void *ctx, struct err *err)
 {
 	struct network *network = ctx;
-	int ret = network_scan(network, fd, err);
+	int ret = scan_here(network, fd, err);
 
 	for (size_t i = 0; i < network->n && ret == 0; i++)
 		if (!network_has_tap(network, network->links[i].index))

@@ -62,7 +62,10 @@ int network_follow_prepare(struct network_follow *follow, int control, const cha
 	if (follow->requests < 0)
 		return follow->requests;
 	follow->guest.tun_dir = network_open_tun_dir(err);
-	return follow->guest.tun_dir < 0 ? -err->code : 0;
+	if (follow->guest.tun_dir < 0)
+		return -err->code;
+	follow->guest.proc_dir = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return follow->guest.proc_dir < 0 ? err_set(err, errno, "open /proc") : 0;
 }
 
 static struct network_known *find_known(struct network_follow *follow, int index)
@@ -145,7 +148,7 @@ static void something_changed(void *ctx, uint32_t events)
 int network_follow_start(struct network_follow *follow, struct loop *loop, struct ttrpc *agent, struct err *err)
 {
 	struct network network = { .n = 0 };
-	int ret = network_scan(&network, follow->requests, err);
+	int ret = network_scan(&network, follow->requests, follow->guest.proc_dir, err);
 
 	follow->loop = loop;
 	follow->agent = agent;

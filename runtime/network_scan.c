@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/netlink.h"
+#include "runtime/names.h"
 #include "runtime/network_tap.h"
 
 #define MAC_BYTES sizeof(((struct network_link *)0)->mac)
@@ -196,7 +197,7 @@ static int visit_neighbour(const struct nlmsghdr *header, void *ctx)
 	return copy_attribute(&neighbour->mac, attributes[NDA_LLADDR]);
 }
 
-int network_scan(struct network *network, int fd, struct err *err)
+int network_scan(struct network *network, int fd, int proc_dir, struct err *err)
 {
 	struct netlink_message message;
 	struct ifinfomsg links = { .ifi_family = AF_UNSPEC };
@@ -214,6 +215,7 @@ int network_scan(struct network *network, int fd, struct err *err)
 		cella__agent__network__init(network->message);
 	if (!network->message || add_interfaces(network) < 0)
 		return err_set(err, ENOMEM, "list the links");
+	network->message->names = names_are_served(proc_dir);
 	netlink_begin(&message, RTM_GETADDR, 0, &addresses, sizeof(addresses));
 	if (netlink_dump(fd, &message, visit_address, network, err, "list the addresses") < 0)
 		return -err->code;

@@ -7,9 +7,9 @@
 #include "runtime/network.h"
 
 /*
- * Fills an empty network from the namespace that the caller is in; fd: an rtnetlink socket there. Links have no tap yet.
+ * Fills an empty network from the namespace that the caller is in; fd: an rtnetlink socket there; proc_dir: an open /proc. Links have no tap yet.
  * Taps of ours whose link is gone are listed apart.
  */
-int network_scan(struct network *network, int fd, struct err *err) must_check;
+int network_scan(struct network *network, int fd, int proc_dir, struct err *err) must_check;
 
 #endif

@@ -37,6 +37,7 @@ static int make_part(struct part *part, const struct network *network, const str
 	if (!part->routes || !part->neighbours)
 		return -ENOMEM;
 	cella__agent__network__init(&part->message);
+	part->message.names = all->names;
 	part->interface = all->interfaces[link - network->links];
 	part->message.interfaces = &part->interface;
 	part->message.n_interfaces = 1;
@@ -111,7 +112,7 @@ static int remove_link(const struct network_tap *tap, const struct network_guest
 
 int network_sync(struct network *network, const struct network_guest *guest, int fd, struct err *err)
 {
-	int ret = network_scan(network, fd, err);
+	int ret = network_scan(network, fd, guest->proc_dir, err);
 
 	for (size_t i = 0; i < network->ntaps && ret == 0; i++)
 		if (network->taps[i].known && !has_link(network, network->taps[i].link))

@@ -13,6 +13,7 @@
 struct network_guest {
 	int control; /* the VMM's socket (vm_control.h) */
 	int tun_dir; /* network_open_tun_dir */
+	int proc_dir; /* an open /proc */
 	/* A call to the agent, and its answer. */
 	int (*call)(void *ctx, const char *method, const ProtobufCMessage *request, struct err *err);
 	void *ctx;

@@ -26,6 +26,7 @@
 #include "lib/log.h"
 #include "runtime/agent_client.h"
 #include "runtime/growth.h"
+#include "runtime/names.h"
 #include "runtime/network_follow.h"
 #include "runtime/oom.h"
 #include "runtime/standin_root.h"
@@ -46,6 +47,7 @@ struct standin {
 	int control; /* its socket */
 	struct growth growth;
 	struct network_follow network;
+	struct names names;
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	bool committed;
@@ -365,6 +367,15 @@ static int wait_for_process(struct standin *standin, struct err *err)
 	return ttrpc_call(standin->agent, AGENT_SERVICE, "WaitProcess", &request.base, process_ended, standin, err);
 }
 
+static int follow_network(struct standin *standin, struct err *err)
+{
+	if (network_follow_prepare(&standin->network, standin->control, standin->job.directory, err) < 0 ||
+	    names_prepare(&standin->names, standin->job.vm_dir, err) < 0 ||
+	    names_start(&standin->names, standin->loop, err) < 0)
+		return -err->code;
+	return network_follow_start(&standin->network, standin->loop, standin->agent, err);
+}
+
 /* What has to be seen of the container where engines look for it. */
 static int take_place(struct standin *standin, struct err *err)
 {
@@ -374,11 +385,8 @@ static int take_place(struct standin *standin, struct err *err)
 
 	if (ret == 0)
 		ret = growth_start(&standin->growth, standin->agent, err);
-	if (ret == 0 && standin->job.follow_network) {
-		ret = network_follow_prepare(&standin->network, standin->control, standin->job.directory, err);
-		if (ret == 0)
-			ret = network_follow_start(&standin->network, standin->loop, standin->agent, err);
-	}
+	if (ret == 0 && standin->job.follow_network)
+		ret = follow_network(standin, err);
 	if (ret < 0 || !standin->job.own_mounts)
 		return ret;
 	request = cella__agent__create_container_request__unpack(NULL, standin->job.request_len, standin->request);
