@@ -14,6 +14,7 @@
 #include "agent/guest.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/log.h"
 #include "lib/netlink.h"
 
 #define MAC_BYTES 6
@@ -72,6 +73,17 @@ static int find_device(int fd, const Cella__Agent__Interface *interface, struct 
 	return index ? index : err_msg(err, ENODEV, "there is no device for interface %s", interface->name);
 }
 
+/* The host has looked for duplicates: the link-local address can be used at once, as all others. */
+static int trust_addresses(const char *name, struct err *err)
+{
+	char path[80];
+	int ret;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_dad", name);
+	ret = io_write_file(AT_FDCWD, path, "0", err);
+	return ret == -ENOENT ? 0 : ret; /* no IPv6 on this interface */
+}
+
 /* Name and MTU first: a link that is up cannot be renamed. */
 static int set_link(int fd, int index, const Cella__Agent__Interface *interface, struct err *err)
 {
@@ -85,6 +97,8 @@ static int set_link(int fd, int index, const Cella__Agent__Interface *interface,
 	if (interface->mtu)
 		netlink_put_u32(&message, IFLA_MTU, interface->mtu);
 	if (netlink_request(fd, &message, err, "set name and MTU") < 0)
+		return -err->code;
+	if (trust_addresses(interface->name, err) < 0)
 		return -err->code;
 	info.ifi_flags = info.ifi_change = IFF_UP;
 	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
@@ -129,35 +143,48 @@ static int index_of(const char *name, struct err *err)
 	return index ? (int)index : err_msg(err, ENODEV, "there is no interface %s", name);
 }
 
-static int add_route(int fd, const Cella__Agent__Route *route, struct err *err)
+static void begin_route(struct netlink_message *message, uint16_t type, uint16_t flags, const Cella__Agent__Route *route, int index)
 {
 	const ProtobufCBinaryData *ip = &route->destination->ip;
 	struct rtmsg info = {
 		.rtm_family = (uint8_t)family_of(ip),
 		.rtm_dst_len = (uint8_t)route->destination->prefix,
 		.rtm_table = RT_TABLE_MAIN,
-		.rtm_protocol = RTPROT_STATIC,
-		.rtm_scope = (uint8_t)route->scope,
-		.rtm_type = RTN_UNICAST,
+		.rtm_protocol = type == RTM_NEWROUTE ? RTPROT_STATIC : RTPROT_UNSPEC,
+		.rtm_scope = type == RTM_NEWROUTE ? (uint8_t)route->scope : RT_SCOPE_NOWHERE,
+		.rtm_type = type == RTM_NEWROUTE ? RTN_UNICAST : RTN_UNSPEC,
 	};
+
+	netlink_begin(message, type, flags, &info, sizeof(info));
+	if (info.rtm_dst_len)
+		netlink_put(message, RTA_DST, ip->data, ip->len);
+	if (route->metric)
+		netlink_put_u32(message, RTA_PRIORITY, route->metric);
+	netlink_put_u32(message, RTA_OIF, (uint32_t)index);
+}
+
+/* The same destination over another interface is another route, with the same metric if need be: nothing is replaced. */
+static int add_route(int fd, const Cella__Agent__Route *route, struct err *err)
+{
+	const ProtobufCBinaryData *ip = &route->destination->ip;
 	int index = index_of(route->interface, err);
 	struct netlink_message message;
+	struct err ignored;
 
 	if (index < 0)
 		return index;
-	if (info.rtm_family == AF_UNSPEC || route->destination->prefix > ip->len * 8 ||
+	if (family_of(ip) == AF_UNSPEC || route->destination->prefix > ip->len * 8 ||
 	    (route->gateway.len && route->gateway.len != ip->len) || (route->source.len && route->source.len != ip->len))
 		return err_msg(err, EINVAL, "a route's addresses are malformed");
-	netlink_begin(&message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
-	if (info.rtm_dst_len)
-		netlink_put(&message, RTA_DST, ip->data, ip->len);
+	/* But the one that this interface had before. */
+	begin_route(&message, RTM_DELROUTE, 0, route, index);
+	if (netlink_request(fd, &message, &ignored, "remove a route") < 0 && ignored.code != ESRCH)
+		log_debug("%s", ignored.msg);
+	begin_route(&message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, route, index);
 	if (route->gateway.len)
 		netlink_put(&message, RTA_GATEWAY, route->gateway.data, route->gateway.len);
 	if (route->source.len)
 		netlink_put(&message, RTA_PREFSRC, route->source.data, route->source.len);
-	if (route->metric)
-		netlink_put_u32(&message, RTA_PRIORITY, route->metric);
-	netlink_put_u32(&message, RTA_OIF, (uint32_t)index);
 	return netlink_request(fd, &message, err, "add a route");
 }
 
