@@ -20,6 +20,7 @@
 #include "runtime/host_cgroup.h"
 #include "runtime/settings.h"
 #include "runtime/spec.h"
+#include "runtime/rootless.h"
 
 struct spec_options {
 	const char *bundle;
@@ -201,7 +202,10 @@ static bool check_privileges(const struct settings *settings, struct runtime *ru
 {
 	(void)settings;
 	(void)runtime;
-	snprintf(out, size, geteuid() == 0 ? "running as root" : "not running as root: shared directories cannot be mounted");
+	if (geteuid() == 0)
+		snprintf(out, size, rootless() ? "running as root of a user namespace" : "running as root");
+	else
+		snprintf(out, size, "not running as root, nor in a user namespace: directories cannot be shared. podman makes one; try podman unshare");
 	return geteuid() == 0;
 }
 

@@ -15,6 +15,8 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/json.h"
+#include "lib/log.h"
+#include "runtime/rootless.h"
 
 #define NOTE "cgroup.json"
 #define NOTE_MAX 16384
@@ -139,6 +141,23 @@ static int create_by_ourselves(struct host_cgroup *host, const char *path, const
 	return cgroup_add_process(&host->cgroup, vmm, err);
 }
 
+static bool is_denied(const struct err *err)
+{
+	return err->code == EACCES || err->code == EPERM || err->code == EROFS;
+}
+
+/*
+ * An ordinary user who was given no part of the hierarchy, as without a systemd session: other runtimes go on as well. The
+ * container's limits hold in its VM; that none can hold on the host is said.
+ */
+static int do_without(struct host_cgroup *host, const json_t *limits, int dirfd, struct err *err)
+{
+	if (json_object_size(limits) > (json_object_get(limits, "devices") ? 1 : 0))
+		log_warn("linux.resources: limits hold in the VM only: %s", err->msg);
+	memset(host, 0, sizeof(*host));
+	return unlinkat(dirfd, NOTE, 0) < 0 && errno != ENOENT ? err_set(err, errno, "remove " NOTE) : 0;
+}
+
 int host_cgroup_create(struct host_cgroup *host, const struct runtime *runtime, const json_t *config, const char *id,
 		       int dirfd, pid_t vmm, unsigned int vm_memory_mib, struct err *err)
 {
@@ -159,6 +178,8 @@ int host_cgroup_create(struct host_cgroup *host, const struct runtime *runtime, 
 			create_by_ourselves(host, path, id, dirfd, vmm, err);
 	if (ret == 0)
 		ret = cgroup_apply(&host->cgroup, limits, HOST_CONTROLLERS, err);
+	else if (rootless() && is_denied(err))
+		ret = do_without(host, limits, dirfd, err);
 	json_decref(limits);
 	return ret;
 }

@@ -10,6 +10,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "runtime/options.h"
+#include "runtime/rootless.h"
 #include "runtime/runtime.h"
 #include "runtime/standin.h"
 
@@ -68,7 +69,7 @@ static const char *default_root(void)
 	static char path[256];
 
 	/* Engines may set it to an empty string. */
-	if (geteuid() == 0 || !runtime_dir || !*runtime_dir)
+	if (!rootless() || !runtime_dir || !*runtime_dir)
 		return "/run/cella";
 	snprintf(path, sizeof(path), "%s/cella", runtime_dir);
 	return path;

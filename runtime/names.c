@@ -24,7 +24,7 @@
 bool names_are_served(int proc_dir)
 {
 	struct err ignored;
-	auto_free char *text = io_read_file(proc_dir, "self/net/udp", SOCKETS_MAX_BYTES, NULL, &ignored);
+	auto_free char *text = io_read_file(proc_dir, "thread-self/net/udp", SOCKETS_MAX_BYTES, NULL, &ignored);
 
 	return text && strstr(text, ": 0B00007F:"); /* 127.0.0.11 in proc(5)'s byte order */
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -134,22 +135,41 @@ static int give_back_here(int fd, void *ctx, struct err *err)
 	return ret;
 }
 
+struct within {
+	const char *namespace_path;
+	int (*act)(int fd, void *ctx, struct err *err);
+	void *ctx;
+	struct err *err;
+	int ret;
+};
+
+static void *act_within(void *arg)
+{
+	struct within *within = arg;
+	auto_fd fd = -1, namespace = open(within->namespace_path, O_RDONLY | O_CLOEXEC);
+
+	if (namespace < 0 || setns(namespace, CLONE_NEWNET) < 0) {
+		within->ret = err_set(within->err, errno, "join network namespace %s", within->namespace_path);
+		return NULL;
+	}
+	fd = netlink_open(within->err);
+	within->ret = fd < 0 ? fd : within->act(fd, within->ctx, within->err);
+	if (within->ret < 0)
+		err_wrap(within->err, "network namespace %s", within->namespace_path);
+	return NULL;
+}
+
 int network_within(const char *namespace_path, int (*act)(int fd, void *ctx, struct err *err), void *ctx, struct err *err)
 {
-	auto_fd own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = open(namespace_path, O_RDONLY | O_CLOEXEC);
-	auto_fd fd = -1;
-	int ret;
+	struct within within = { namespace_path, act, ctx, err, 0 };
+	pthread_t thread;
+	int error;
 
-	if (own < 0 || other < 0 || setns(other, CLONE_NEWNET) < 0)
-		return err_set(err, errno, "join network namespace %s", namespace_path);
-	fd = netlink_open(err);
-	ret = fd < 0 ? fd : act(fd, ctx, err);
-	if (ret < 0)
-		err_wrap(err, "network namespace %s", namespace_path);
-	/* What follows would happen in the wrong place. */
-	if (setns(own, CLONE_NEWNET) < 0)
-		abort();
-	return ret;
+	/* setns(2) moves a thread. Nobody but root of the host could come back to where an ordinary user's engine lives. */
+	error = pthread_create(&thread, NULL, act_within, &within);
+	if (error == 0)
+		error = pthread_join(thread, NULL);
+	return error ? err_set(err, error, "start a thread") : within.ret;
 }
 
 int network_take_over(struct network *network, const char *namespace_path, struct err *err)

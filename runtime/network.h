@@ -56,10 +56,10 @@ bool network_is_the_hosts(const json_t *config);
 bool network_is_new(const json_t *config);
 void network_set_namespace_path(json_t *config, const char *path);
 
-/* Call it while there is a single thread: it enters the namespace and comes back. 0 or -errno. */
+/* 0 or -errno. */
 int network_take_over(struct network *network, const char *namespace_path, struct err *err) must_check;
 
-/* Does something in a network namespace, with an rtnetlink socket there, and comes back. Otherwise as above. */
+/* Does something in a network namespace, in a thread of its own, with an rtnetlink socket there. */
 int network_within(const char *namespace_path, int (*act)(int fd, void *ctx, struct err *err), void *ctx,
 		   struct err *err) must_check;
 

@@ -14,6 +14,7 @@
 #include "lib/cgroup_limits.h"
 #include "lib/json.h"
 #include "lib/program.h"
+#include "runtime/rootless.h"
 
 #define START_TIMEOUT_MS 30000
 #define WORDS_MAX 64
@@ -43,7 +44,7 @@ static void begin(struct call *call, const char *method, const char *signature)
 {
 	call->n = 0;
 	word(call, "busctl");
-	word(call, geteuid() == 0 ? "--system" : "--user");
+	word(call, rootless() ? "--user" : "--system");
 	word(call, "--quiet");
 	word(call, "call");
 	word(call, "org.freedesktop.systemd1");
@@ -150,7 +151,7 @@ int scope_start(const char *unit, const char *cgroups_path, const json_t *resour
 
 	split(cgroups_path ? cgroups_path : "", slice, prefix, name);
 	if (!*slice)
-		strcpy(slice, geteuid() == 0 ? "system.slice" : "user.slice");
+		strcpy(slice, rootless() ? "user.slice" : "system.slice");
 	begin(&call, "StartTransientUnit", "ssa(sv)a(sa(sv))");
 	word(&call, "%s", unit);
 	word(&call, "fail");

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether this is the host's root, or an ordinary user, who may be root of a user namespace as podman makes it. */
+#ifndef RUNTIME_ROOTLESS_H
+#define RUNTIME_ROOTLESS_H
+
+#include <stdbool.h>
+
+bool rootless(void);
+
+#endif
