@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/devices.h"
+#include "agent/disks.h"
 #include "agent/growth.h"
 #include "agent/network.h"
 #include "lib/cgroup_limits.h"
@@ -195,6 +196,8 @@ static int start_first_process(struct containers *containers, struct container *
 		.rootfs = { .config = container->config, .share = container->rootfs_share, .shared = container->shared,
 			    .nshared = container->nshared },
 		.cgroup = &container->cgroup,
+		.id = container->id,
+		.bundle = request->bundle,
 	};
 	struct process *process;
 
@@ -223,6 +226,8 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 	if (!container)
 		return err_set(err, ENOMEM, "container");
 	ret = copy_request(container, request, err);
+	if (ret == 0)
+		ret = disks_translate(container->config, request->disks, request->n_disks, err);
 	if (ret == 0)
 		ret = network_set_up(request->network, err);
 	if (ret == 0)

@@ -191,6 +191,7 @@ static int serve(struct agent *agent, struct err *err)
 	agent->containers = containers_new(agent->loop, err);
 	if (!agent->containers)
 		return -err->code;
+	agent->service.loop = agent->loop;
 	agent->service.containers = agent->containers;
 	agent->service.growth = growth_new(agent->loop, err);
 	agent->service.names = names_new(agent->loop, err);

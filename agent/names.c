@@ -171,23 +171,49 @@ static void relay_done(void *ctx)
 	((struct names *)ctx)->n--;
 }
 
+/* A connection of a client's whose way to the host is being made. */
+struct opening {
+	struct names *names;
+	int client, host; /* owned */
+};
+
+static void host_ready(void *ctx, uint32_t events)
+{
+	struct opening *opening = ctx;
+	struct names *names = opening->names;
+	struct err err;
+
+	loop_remove(names->loop, opening->host);
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		close(opening->client);
+		close(opening->host);
+		names->n--;
+	} else if (!relay_new(names->loop, opening->client, opening->host, relay_done, names, &err)) {
+		log_warn_limited("%s", err.msg);
+		names->n--;
+	}
+	free(opening);
+}
+
 static void connection_ready(void *ctx, uint32_t events)
 {
 	struct names *names = ctx;
-	int fd = accept4(names->connections, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), host;
+	int client = accept4(names->connections, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int host = client >= 0 && has_room(names) ? dial_host() : -1;
+	struct opening *opening = host >= 0 ? calloc(1, sizeof(*opening)) : NULL;
 	struct err err;
 
 	(void)events;
-	host = fd >= 0 && has_room(names) ? dial_host() : -1;
-	if (host < 0) {
-		if (fd >= 0)
-			close(fd);
+	if (!opening || loop_add(names->loop, host, EPOLLOUT, host_ready, opening, &err) < 0) {
+		if (client >= 0)
+			close(client);
+		if (host >= 0)
+			close(host);
+		free(opening);
 		return;
 	}
-	if (relay_new(names->loop, fd, host, relay_done, names, &err))
-		names->n++;
-	else
-		log_warn_limited("%s", err.msg);
+	*opening = (struct opening){ names, client, host };
+	names->n++;
 }
 
 static int bind_server(int type, struct err *err)

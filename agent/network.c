@@ -84,6 +84,21 @@ static int trust_addresses(const char *name, struct err *err)
 	return ret == -ENOENT ? 0 : ret; /* no IPv6 on this interface */
 }
 
+/* The kernel has named devices as they came: one that still waits for its own name makes room for another. */
+static int free_name(int fd, const char *name, struct err *err)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = (int)if_nametoindex(name) };
+	struct netlink_message message;
+	char other[IFNAMSIZ];
+
+	if (!info.ifi_index)
+		return 0;
+	snprintf(other, sizeof(other), "unnamed%d", info.ifi_index);
+	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
+	netlink_put_string(&message, IFLA_IFNAME, other);
+	return netlink_request(fd, &message, err, "make room for its name");
+}
+
 /* Name and MTU first: a link that is up cannot be renamed. */
 static int set_link(int fd, int index, const Cella__Agent__Interface *interface, struct err *err)
 {
@@ -92,8 +107,11 @@ static int set_link(int fd, int index, const Cella__Agent__Interface *interface,
 	char name[IFNAMSIZ];
 
 	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
-	if (!if_indextoname((unsigned int)index, name) || strcmp(name, interface->name))
+	if (!if_indextoname((unsigned int)index, name) || strcmp(name, interface->name)) {
+		if (free_name(fd, interface->name, err) < 0)
+			return -err->code;
 		netlink_put_string(&message, IFLA_IFNAME, interface->name);
+	}
 	if (interface->mtu)
 		netlink_put_u32(&message, IFLA_MTU, interface->mtu);
 	if (netlink_request(fd, &message, err, "set name and MTU") < 0)

@@ -7,6 +7,7 @@
 #define PORT_STREAMS 1025 /* guest listens: "<token> <stream>\n", then bytes */
 #define PORT_READY 1024	  /* host listens: the agent connects once it serves; ttrpc, the host calls */
 #define PORT_NAMES 1026	  /* host listens: queries for names, as in TCP (RFC 1035, 4.2.2) */
+#define PORT_FORWARD 1027 /* host listens: "<number>\n", then bytes (agent/forward.h) */
 #define PORT_STREAMS_LINE_MAX 64
 
 #endif

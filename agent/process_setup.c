@@ -20,6 +20,7 @@
 
 #include "agent/caps.h"
 #include "lib/cleanup.h"
+#include "lib/hooks.h"
 #include "lib/json.h"
 #include "lib/path.h"
 #include "lib/rlimit.h"
@@ -333,6 +334,23 @@ static char **make_environment(const json_t *process)
 	return list;
 }
 
+/* config.md, "startContainer": in the container, before the program. With no more power than it will have. */
+static int run_start_hooks(const struct process_setup *setup, struct err *err)
+{
+	json_t *state;
+	int ret;
+
+	if (!setup->id || !hooks_exist(setup->config, "startContainer"))
+		return 0;
+	state = json_pack("{s:s, s:s, s:s, s:i, s:s}", "ociVersion", json_get_string(setup->config, "ociVersion", ""), "id",
+			  setup->id, "status", "created", "pid", (int)getpid(), "bundle", setup->bundle);
+	if (state && json_object_get(setup->config, "annotations"))
+		json_object_set(state, "annotations", json_object_get(setup->config, "annotations"));
+	ret = hooks_run(setup->config, "startContainer", state, ".", err);
+	json_decref(state);
+	return ret;
+}
+
 int process_exec(struct process_setup *setup, struct err *err)
 {
 	const json_t *capabilities = json_object_get(setup->process, "capabilities");
@@ -366,6 +384,8 @@ int process_exec(struct process_setup *setup, struct err *err)
 	/* Nobody else's descriptors: what the agent holds is close-on-exec, but an image's interpreter is not to know. */
 	if (ret == 0 && syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0)
 		ret = err_set(err, errno, "close descriptors");
+	if (ret == 0)
+		ret = run_start_hooks(setup, err);
 	if (ret == 0 && no_new_privileges)
 		ret = load_seccomp(setup, err);
 	if (ret < 0)

@@ -19,6 +19,7 @@ struct process_setup {
 	int stdio[3];
 	int console; /* the terminal's slave side, or -1 */
 	bool own_user_namespace;
+	const char *id, *bundle; /* for startContainer hooks; NULL: an exec'd process, which has none */
 	char program[PATH_MAX]; /* out of process_resolve */
 };
 

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/forward.h"
 #include "agent/guest.h"
 #include "agent/network.h"
 #include "agent/stats.h"
@@ -246,6 +247,14 @@ static int delete_container(const struct call *call, struct err *err)
 	return container ? container_delete(call->service->containers, container, err) : -err->code;
 }
 
+static int connect_forward(const struct call *call, struct err *err)
+{
+	int ret = forward_connect(call->service->loop, (const Cella__Agent__ConnectRequest *)call->request, call->conn,
+				  call->stream, err);
+
+	return ret < 0 ? ret : LATER;
+}
+
 static const struct {
 	const char *method;
 	const ProtobufCMessageDescriptor *request;
@@ -265,6 +274,7 @@ static const struct {
 	{ "ResumeContainer", &cella__agent__process_ref__descriptor, resume_container },
 	{ "UpdateContainer", &cella__agent__update_container_request__descriptor, update_container },
 	{ "WaitMemory", &cella__agent__wait_memory_request__descriptor, wait_memory },
+	{ "Connect", &cella__agent__connect_request__descriptor, connect_forward },
 	{ "Stats", &cella__agent__process_ref__descriptor, stats },
 	{ "DeleteContainer", &cella__agent__process_ref__descriptor, delete_container },
 };
@@ -303,6 +313,7 @@ static void connection_closed(void *ctx, struct ttrpc *conn)
 
 	containers_connection_ended(service->containers, conn);
 	growth_connection_ended(service->growth, conn);
+	forward_connection_ended(conn);
 	ttrpc_free(conn);
 }
 

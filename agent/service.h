@@ -11,6 +11,7 @@
 #define SERVICE_NAME "cella.agent.Agent"
 
 struct service {
+	struct loop *loop;	       /* borrowed */
 	struct containers *containers; /* borrowed */
 	struct growth *growth;	       /* borrowed */
 	struct names *names;	       /* borrowed */

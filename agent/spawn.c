@@ -99,6 +99,8 @@ static _Noreturn void become_process(const struct spawn *spawn, int console)
 		.seccomp_flags = spawn->seccomp_flags,
 		.console = console,
 		.own_user_namespace = spawn_wants_namespace(spawn->config, "user"),
+		.id = spawn->id,
+		.bundle = spawn->bundle,
 	};
 	struct err err;
 

@@ -41,7 +41,8 @@ struct spawn_report {
 struct spawn {
 	const json_t *config;  /* config.json; for an exec'd process its container's */
 	const json_t *process; /* the process object */
-	struct rootfs_plan rootfs; /* first process only */
+	struct rootfs_plan rootfs; /* first process only, as the next two */
+	const char *id, *bundle;
 	const struct cgroup *cgroup;
 	struct {
 		const char *type; /* "pid", "ipc", "uts" */

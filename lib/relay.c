@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -12,16 +13,17 @@
 
 struct relay {
 	struct copier *there, *back;
+	int a, b; /* owned, for passing an end on: the copiers have descriptors of their own */
 	void (*done)(void *ctx);
 	void *ctx;
 };
 
-static void finish(struct relay *relay)
+static void maybe_finish(struct relay *relay)
 {
-	if (relay->there)
-		copier_cancel(relay->there);
-	if (relay->back)
-		copier_cancel(relay->back);
+	if (relay->there || relay->back)
+		return;
+	close(relay->a);
+	close(relay->b);
 	relay->done(relay->ctx);
 	free(relay);
 }
@@ -31,7 +33,8 @@ static void there_done(void *ctx)
 	struct relay *relay = ctx;
 
 	relay->there = NULL;
-	finish(relay);
+	shutdown(relay->b, SHUT_WR);
+	maybe_finish(relay);
 }
 
 static void back_done(void *ctx)
@@ -39,27 +42,39 @@ static void back_done(void *ctx)
 	struct relay *relay = ctx;
 
 	relay->back = NULL;
-	finish(relay);
+	shutdown(relay->a, SHUT_WR);
+	maybe_finish(relay);
+}
+
+static struct copier *copy(struct loop *loop, int from, int to, void (*done)(void *ctx), struct relay *relay, struct err *err)
+{
+	auto_fd from_copy = fcntl(from, F_DUPFD_CLOEXEC, 0), to_copy = fcntl(to, F_DUPFD_CLOEXEC, 0);
+
+	if (from_copy < 0 || to_copy < 0) {
+		err_set(err, errno, "join two sockets");
+		return NULL;
+	}
+	return copier_new(loop, fd_take(&from_copy), fd_take(&to_copy), done, relay, err);
 }
 
 struct relay *relay_new(struct loop *loop, int a, int b, void (*done)(void *ctx), void *ctx, struct err *err)
 {
-	auto_fd a2 = fcntl(a, F_DUPFD_CLOEXEC, 0), b2 = fcntl(b, F_DUPFD_CLOEXEC, 0), a1 = a, b1 = b;
+	auto_fd own_a = a, own_b = b;
 	auto_free struct relay *relay = calloc(1, sizeof(*relay));
 
-	if (!relay || a2 < 0 || b2 < 0) {
-		err_set(err, relay ? errno : ENOMEM, "join two sockets");
+	if (!relay) {
+		err_set(err, ENOMEM, "join two sockets");
 		return NULL;
 	}
-	relay->done = done;
-	relay->ctx = ctx;
-	relay->there = copier_new(loop, fd_take(&a1), fd_take(&b1), there_done, relay, err);
-	if (!relay->there)
-		return NULL;
-	relay->back = copier_new(loop, fd_take(&b2), fd_take(&a2), back_done, relay, err);
+	*relay = (struct relay){ .a = a, .b = b, .done = done, .ctx = ctx };
+	relay->there = copy(loop, a, b, there_done, relay, err);
+	relay->back = relay->there ? copy(loop, b, a, back_done, relay, err) : NULL;
 	if (!relay->back) {
-		copier_cancel(relay->there);
+		if (relay->there)
+			copier_cancel(relay->there);
 		return NULL;
 	}
+	fd_take(&own_a);
+	fd_take(&own_b);
 	return ptr_take(&relay);
 }

@@ -16,7 +16,7 @@
 #include "lib/mount_options.h"
 #include "runtime/command.h"
 #include "runtime/guest_image.h"
-#include "runtime/hooks.h"
+#include "lib/hooks.h"
 #include "runtime/host_cgroup.h"
 #include "runtime/settings.h"
 #include "runtime/spec.h"

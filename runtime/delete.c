@@ -6,7 +6,7 @@
 
 #include "lib/json.h"
 #include "lib/log.h"
-#include "runtime/hooks.h"
+#include "lib/hooks.h"
 #include "runtime/host_cgroup.h"
 #include "runtime/network.h"
 #include "runtime/pod.h"

@@ -27,7 +27,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
-#include "runtime/hooks.h"
+#include "lib/hooks.h"
 #include "runtime/host_cgroup.h"
 #include "runtime/launch_process.h"
 #include "runtime/network.h"
@@ -40,6 +40,7 @@
 #include "runtime/terminal.h"
 #include "runtime/vm.h"
 #include "runtime/vm_control.h"
+#include "runtime/rootless.h"
 
 #define KILL_TIMEOUT_MS 10000
 
@@ -61,6 +62,7 @@ struct creation {
 	pid_t cgroup_holder; /* in the container's cgroup until the stand-in is; 0: none */
 	pid_t holder; /* in the container's network namespace while hooks need one there; 0: none */
 	struct network network;
+	struct disk_list disks;
 	struct seccomp_program seccomp;
 	struct vm_process vm;
 	struct host_cgroup cgroup;
@@ -146,6 +148,7 @@ static int start_vm(struct creation *c, struct err *err)
 		.config = c->config,
 		.shares = &c->shares,
 		.network = &c->network,
+		.disks = &c->disks,
 		.cgroup = &c->cgroup,
 	};
 	int ret = network_take_over(&c->network, network_namespace_path(c->config), err);
@@ -153,12 +156,27 @@ static int start_vm(struct creation *c, struct err *err)
 	if (network_is_the_hosts(c->config))
 		log_warn("linux.namespaces: the host's network cannot be shared with a VM: the container has a loopback interface only");
 	if (ret == 0)
+		ret = disks_open(&c->disks, c->config, err);
+	if (ret == 0)
 		ret = vm_start(&start, &c->vm, err);
 
 	c->state.vm_memory_mib = vm_memory_mib(&c->settings, json_object_get(json_object_get(c->config, "linux"), "resources"));
 	/* Also of one that was not started to the end: it has to be gone before its cgroup can be removed. */
 	if (c->vm.pid > 0 && process_identify(c->vm.pid, &c->state.vmm) < 0 && ret == 0)
 		return err_msg(err, EIO, "the VMM died at once");
+	return ret;
+}
+
+/* Disks are there from the start of a VM or not at all. */
+static int refuse_disks(const struct creation *c, struct err *err)
+{
+	struct disk_list disks;
+	int ret = disks_open(&disks, c->config, err);
+
+	if (ret == 0 && disks.n)
+		ret = err_msg(err, ENOTSUP, "linux.devices[%zu]: a block device of the host in a container that joins a pod's VM",
+			      disks.disks[0].index);
+	disks_close(&disks);
 	return ret;
 }
 
@@ -171,6 +189,8 @@ static int join_vm(struct creation *c, struct err *err)
 
 	c->state.vm_memory_mib = owner.vm_memory_mib;
 	state_close(&owner);
+	if (ret == 0)
+		ret = refuse_disks(c, err);
 	if (ret < 0)
 		return ret;
 	if (state_join_vm(&c->state, c->runtime->root, c->pod.vm_owner, err) < 0)
@@ -193,6 +213,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 	Cella__Agent__CreateContainerRequest request = CELLA__AGENT__CREATE_CONTAINER_REQUEST__INIT;
 	Cella__Agent__SharedMount mounts[SHARES_MAX], *list[SHARES_MAX];
 	Cella__Agent__SharedNamespace namespaces[POD_NAMESPACES_MAX], *namespace_list[POD_NAMESPACES_MAX];
+	Cella__Agent__Disk disks[DISKS_MAX], *disk_list[DISKS_MAX];
 	Cella__Agent__SeccompFilter seccomp;
 	Cella__Agent__Stdio stdio;
 
@@ -225,7 +246,15 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 		namespace_list[request.n_namespaces++] = &namespaces[i];
 	}
 	request.namespaces = namespace_list;
+	for (size_t i = 0; i < c->disks.n; i++) {
+		cella__agent__disk__init(&disks[i]);
+		disks[i].index = (uint32_t)c->disks.disks[i].index;
+		disks[i].id = c->disks.disks[i].id;
+		disk_list[request.n_disks++] = &disks[i];
+	}
+	request.disks = disk_list;
 	request.own_network = c->pod.own_network;
+	request.bundle = (char *)c->bundle;
 	return launch_pack(&request.base, &job->request_len, err);
 }
 
@@ -258,6 +287,7 @@ static int start_standin(struct creation *c, struct err *err)
 		job->memory_mib = c->state.vm_memory_mib;
 		job->growth_mib = vm_growth_mib(&c->settings, job->memory_mib);
 		job->follow_network = !network_is_the_hosts(c->config);
+		job->forward_ports = job->follow_network && rootless();
 	}
 	strcpy(job->id, c->state.id);
 	if (agent_make_token(job->token, err) < 0 || launch_set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)
@@ -318,6 +348,7 @@ static void release(struct creation *c)
 		end_holder(&c->cgroup_holder);
 	share_close_all(&c->shares);
 	network_release(&c->network);
+	disks_close(&c->disks);
 	state_close(&c->state);
 	json_decref(c->config);
 	free(c->config_text);

@@ -12,7 +12,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
-#include "runtime/hooks.h"
+#include "lib/hooks.h"
 #include "runtime/launch.h"
 #include "runtime/network_sync.h"
 #include "runtime/vm_control.h"

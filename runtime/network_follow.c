@@ -17,7 +17,12 @@
 #include "lib/log.h"
 #include "lib/netlink.h"
 #include "runtime/agent_client.h"
+#include "runtime/names.h"
 #include "runtime/network_scan.h"
+
+/* docker's name server begins some time after the links are there, and no event tells of it. */
+#define RECHECK_MS 500
+#define RECHECKS 10
 
 #define SETTLE_MS 30 /* engines make a link, move it, name it, give it addresses, one request at a time */
 
@@ -93,7 +98,7 @@ static int tell_changes(struct network_follow *follow, const struct network *net
 		const struct network_link *link = &network->links[i];
 		const struct network_known *known = find_known(follow, link->index);
 
-		if (known && known->hash != network_hash(network, link) &&
+		if (known && (known->hash != network_hash(network, link) || (network->message->names && !follow->told_of_names)) &&
 		    network_tell_agent(network, link, &follow->guest, err) < 0)
 			return -err->code;
 	}
@@ -111,38 +116,55 @@ static int sync_now(struct network_follow *follow, struct err *err)
 	if (ret == 0)
 		ret = tell_changes(follow, &network, err);
 	flock(follow->lock, LOCK_UN);
-	if (ret == 0)
+	if (ret == 0) {
 		remember(follow, &network);
+		follow->told_of_names = network.message && network.message->names;
+	}
 	network_release(&network);
 	return ret;
+}
+
+static void look_after(struct network_follow *follow, int ms)
+{
+	struct itimerspec later = { .it_value.tv_nsec = ms * 1000000L };
+
+	if (timerfd_settime(follow->timer, 0, &later, NULL) < 0)
+		log_warn_limited("follow the network: %s", strerror(errno));
 }
 
 static void settled(void *ctx, uint32_t events)
 {
 	struct network_follow *follow = ctx;
+	bool changed = follow->changed;
 	uint64_t count;
 	struct err err;
 
 	(void)events;
 	if (read(follow->timer, &count, sizeof(count)) != sizeof(count))
 		return;
-	/* The engine that changed the network has long gone on: the log is where this can be said. */
-	if (sync_now(follow, &err) < 0)
+	follow->changed = false;
+	if (changed)
+		follow->rechecks = RECHECKS;
+	/* The engine that changed the network has long gone on: the log is where a failure can be told. */
+	if ((changed || (!follow->told_of_names && names_are_served(follow->guest.proc_dir))) && sync_now(follow, &err) < 0)
 		log_warn("the network has changed, and the VM could not follow: %s", err.msg);
+	if (!follow->told_of_names && follow->nknown && follow->rechecks > 0) {
+		follow->rechecks--;
+		look_after(follow, RECHECK_MS);
+	}
 }
 
 static void something_changed(void *ctx, uint32_t events)
 {
 	struct network_follow *follow = ctx;
-	struct itimerspec later = { .it_value.tv_nsec = SETTLE_MS * 1000000 };
 	char ignored[8192];
 
 	(void)events;
 	/* ENOBUFS: some were lost, which makes no difference here. */
 	while (recv(follow->events, ignored, sizeof(ignored), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
 		;
-	if (timerfd_settime(follow->timer, 0, &later, NULL) < 0)
-		log_warn_limited("follow the network: %s", strerror(errno));
+	follow->changed = true;
+	look_after(follow, SETTLE_MS);
 }
 
 int network_follow_start(struct network_follow *follow, struct loop *loop, struct ttrpc *agent, struct err *err)
@@ -155,6 +177,10 @@ int network_follow_start(struct network_follow *follow, struct loop *loop, struc
 	if (ret == 0)
 		remember(follow, &network);
 	network_release(&network);
+	if (follow->nknown) {
+		follow->rechecks = RECHECKS;
+		look_after(follow, RECHECK_MS);
+	}
 	if (ret == 0)
 		ret = loop_add(loop, follow->events, EPOLLIN, something_changed, follow, err);
 	return ret == 0 ? loop_add(loop, follow->timer, EPOLLIN, settled, follow, err) : ret;

@@ -6,6 +6,8 @@
 #ifndef RUNTIME_NETWORK_FOLLOW_H
 #define RUNTIME_NETWORK_FOLLOW_H
 
+#include <stdbool.h>
+
 #include "lib/err.h"
 #include "lib/loop.h"
 #include "lib/ttrpc.h"
@@ -24,6 +26,9 @@ struct network_follow {
 	int timer, lock;
 	struct network_known known[NETWORK_LINKS_MAX];
 	size_t nknown;
+	bool changed;	    /* since the last look */
+	bool told_of_names; /* the guest knows of the name server (names.h) */
+	unsigned int rechecks; /* for one, that are left */
 };
 
 /*

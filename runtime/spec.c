@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/mount_options.h"
 #include "lib/rlimit.h"
+#include "runtime/disks.h"
 
 struct field {
 	const char *parent; /* dotted path of objects; "" for the top */
@@ -321,8 +322,6 @@ static int check_unsupported(const json_t *config, struct err *err)
 		{ "linux.seccomp", "listenerPath", "a process of the host cannot answer for a kernel of its own" },
 		{ "process", "execCPUAffinity", "the guest's processors are not the host's" },
 		{ "", "vm", "kernel and image are the administrator's choice" },
-		{ "hooks", "createContainer", "there is no mount namespace of the container on the host: it is in the VM" },
-		{ "hooks", "startContainer", "hooks inside of the container are not supported" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
@@ -386,7 +385,7 @@ static void warn_of_devices(const json_t *config)
 	size_t i, missing = 0;
 
 	json_array_foreach(list, i, device) {
-		if (guest_has_device(device))
+		if (guest_has_device(device) || disks_is_one(config, device))
 			continue;
 		if (!first)
 			first = json_get_string(device, "path", "");

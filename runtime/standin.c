@@ -21,14 +21,17 @@
 #include "agent/ports.h"
 #include "lib/cleanup.h"
 #include "lib/copier.h"
+#include "lib/hooks.h"
 #include "lib/io.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
+#include "runtime/forward.h"
 #include "runtime/growth.h"
 #include "runtime/names.h"
 #include "runtime/network_follow.h"
 #include "runtime/oom.h"
+#include "runtime/runtime.h"
 #include "runtime/standin_root.h"
 #include "runtime/vm.h"
 #include "runtime/vm_control.h"
@@ -48,6 +51,7 @@ struct standin {
 	struct growth growth;
 	struct network_follow network;
 	struct names names;
+	struct forward forward;
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	bool committed;
@@ -367,13 +371,42 @@ static int wait_for_process(struct standin *standin, struct err *err)
 	return ttrpc_call(standin->agent, AGENT_SERVICE, "WaitProcess", &request.base, process_ended, standin, err);
 }
 
+/* Not all hosts have the netfilter that it needs; without it all else works. */
+static void forward_ports(struct standin *standin)
+{
+	struct err err;
+
+	if (forward_prepare(&standin->forward, standin->job.vm_dir, &err) < 0 ||
+	    forward_start(&standin->forward, standin->loop, standin->agent, &err) < 0)
+		log_warn("ports that are published over the loopback interface cannot be reached: %s", err.msg);
+}
+
 static int follow_network(struct standin *standin, struct err *err)
 {
+	if (standin->job.forward_ports)
+		forward_ports(standin);
 	if (network_follow_prepare(&standin->network, standin->control, standin->job.directory, err) < 0 ||
 	    names_prepare(&standin->names, standin->job.vm_dir, err) < 0 ||
 	    names_start(&standin->names, standin->loop, err) < 0)
 		return -err->code;
 	return network_follow_start(&standin->network, standin->loop, standin->agent, err);
+}
+
+/* config.md, "createContainer": the host's program, in the container's namespaces, before its root is entered. */
+static int run_create_hooks(const struct standin *standin, const json_t *config, struct err *err)
+{
+	json_t *state;
+	int ret;
+
+	if (!hooks_exist(config, "createContainer"))
+		return 0;
+	state = json_pack("{s:s, s:s, s:s, s:i, s:s}", "ociVersion", RUNTIME_OCI_VERSION, "id", standin->job.id, "status",
+			  status_names[STATUS_CREATING], "pid", (int)getpid(), "bundle", standin->job.bundle);
+	if (state && json_object_get(config, "annotations"))
+		json_object_set(state, "annotations", json_object_get(config, "annotations"));
+	ret = hooks_run(config, "createContainer", state, standin->job.bundle, err);
+	json_decref(state);
+	return ret;
 }
 
 /* What has to be seen of the container where engines look for it. */
@@ -387,11 +420,13 @@ static int take_place(struct standin *standin, struct err *err)
 		ret = growth_start(&standin->growth, standin->agent, err);
 	if (ret == 0 && standin->job.follow_network)
 		ret = follow_network(standin, err);
-	if (ret < 0 || !standin->job.own_mounts)
+	if (ret < 0)
 		return ret;
 	request = cella__agent__create_container_request__unpack(NULL, standin->job.request_len, standin->request);
 	config = request ? json_parse_object((char *)request->config.data, request->config.len, "config.json", err) : NULL;
-	ret = config ? standin_root_enter(standin->job.bundle, config, err) : -err->code;
+	ret = config ? run_create_hooks(standin, config, err) : -err->code;
+	if (ret == 0 && standin->job.own_mounts)
+		ret = standin_root_enter(standin->job.bundle, config, err);
 	json_decref(config);
 	if (request)
 		cella__agent__create_container_request__free_unpacked(request, NULL);

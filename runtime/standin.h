@@ -39,6 +39,7 @@ struct standin_job {
 	struct cgroup cgroup;  /* on the host; path empty: none */
 	int memory_max;	       /* its file of that name, -1 if there is none */
 	bool follow_network; /* its namespace is the VM's */
+	bool forward_ports;  /* the engine forwards from within that namespace */
 	unsigned int memory_mib, growth_mib; /* what the VM starts with and may get; 0: it is another container's */
 	char id[STATE_ID_MAX + 1];
 	char exec_id[128]; /* empty: the container's first process */

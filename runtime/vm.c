@@ -133,6 +133,8 @@ static void build_args(struct args *args, const struct vm_start *start, const st
 		add(args, "--net=%02x:%02x:%02x:%02x:%02x:%02x=%d", link->mac[0], link->mac[1], link->mac[2], link->mac[3],
 		    link->mac[4], link->mac[5], link->tap);
 	}
+	for (size_t i = 0; i < start->disks->n; i++)
+		add(args, "--disk-fd=%s=%d", start->disks->disks[i].id, start->disks->disks[i].fd);
 	args->list[args->n] = NULL;
 }
 
@@ -165,6 +167,8 @@ static _Noreturn void become_vmm(const struct args *args, const struct vm_start 
 		pass_fd(start->shares->shares[i].fd);
 	for (size_t i = 0; i < start->network->n; i++)
 		pass_fd(start->network->links[i].tap);
+	for (size_t i = 0; i < start->disks->n; i++)
+		pass_fd(start->disks->disks[i].fd);
 	execve(args->list[0], args->list, (char *[]){ NULL });
 	dprintf(2, "cella-vmm: run %s: %s\n", args->list[0], strerror(errno));
 	_exit(1);

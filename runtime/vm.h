@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "lib/err.h"
+#include "runtime/disks.h"
 #include "runtime/host_cgroup.h"
 #include "runtime/settings.h"
 #include "runtime/share.h"
@@ -18,6 +19,7 @@ struct vm_start {
 	const json_t *config;	   /* sizes */
 	const struct share_list *shares;
 	const struct network *network;
+	const struct disk_list *disks;
 	struct host_cgroup *cgroup; /* is made, for the VMM to be in from its first page on */
 };
 

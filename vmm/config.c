@@ -235,6 +235,21 @@ static int add_disk(struct config *config, const char *value, bool read_only, st
 	return 0;
 }
 
+/* ID=FD; read only if the descriptor is. */
+static int set_disk_fd(struct config *config, const char *value, struct err *err)
+{
+	const char *equals = strchr(value, '=');
+	struct config_disk *disk = &config->disks[config->ndisks];
+
+	if (config->ndisks == CONFIG_DISKS_MAX)
+		return err_msg(err, E2BIG, "more than %d disks", CONFIG_DISKS_MAX);
+	if (set_name(disk->id, sizeof(disk->id), value, equals, "ID=FD", err) < 0 || take_fd(&disk->fd, equals + 1, err) < 0)
+		return -err->code;
+	disk->read_only = (fcntl(disk->fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+	config->ndisks++;
+	return 0;
+}
+
 static int set_disk(struct config *config, const char *value, struct err *err)
 {
 	return add_disk(config, value, false, err);
@@ -318,6 +333,7 @@ static const struct option_rule rules[] = {
 	{ "--share", "NAME=FD", set_share, "an entry in the file server's root: an open directory or file (O_PATH)" },
 	{ "--disk", "ID=FILE", set_disk, "block device over a raw file" },
 	{ "--disk-ro", "ID=FILE", set_disk_ro, "the same, read only" },
+	{ "--disk-fd", "ID=FD", set_disk_fd, "the same, already open, read only if opened so" },
 	{ "--net", "MAC=FD", set_net, "network device over an open tap with a virtio header" },
 	{ "--log-json", NULL, set_log_json, "log lines as JSON" },
 	{ "--debug", NULL, set_debug, "log more" },

@@ -83,7 +83,7 @@ static void test_bad_fields_are_refused_by_name(void **state)
 		{ "hooks", "{\"poststop\":[{}]}", "hooks.poststop[0].path: missing" },
 		{ "hooks", "{\"poststop\":[{\"path\":\"true\"}]}", "not an absolute path" },
 		{ "hooks", "{\"poststart\":[{\"path\":\"/bin/true\",\"timeout\":0}]}", "hooks.poststart[0].timeout" },
-		{ "hooks", "{\"startContainer\":[{\"path\":\"/bin/true\"}]}", "hooks.startContainer: hooks inside" },
+		{ "hooks", "{\"startContainer\":[{\"path\":\"true\"}]}", "hooks.startContainer[0].path: not an absolute path" },
 		{ "linux.resources.memory", "{\"limit\":\"1g\"}", "linux.resources.memory.limit: expected a number" },
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hooks. */
-#include "runtime/hooks.h"
+#include "lib/hooks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 
 #define WORDS_MAX 300 /* of a hook's stderr that go into an error */
 
-const char *const hooks_kinds[] = { "prestart", "createRuntime", "poststart", "poststop" };
+const char *const hooks_kinds[] = { "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop" };
 const size_t hooks_kind_count = ARRAY_SIZE(hooks_kinds);
 
 static const json_t *list_of(const json_t *config, const char *kind)

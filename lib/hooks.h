@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hooks (runtime-spec config.md, "POSIX-platform Hooks"): programs on the host that are told of a container's state on
- * their standard input. Those that belong into the container's mount namespace (createContainer, startContainer) have no
- * place where a container is a VM: config.json with them is refused (spec.c).
+ * Hooks (runtime-spec config.md, "POSIX-platform Hooks"): programs that are told of a container's state on their standard
+ * input. startContainer's are run by the agent, in the container, all others on the host: createContainer's by the
+ * stand-in, which is in the container's namespaces there.
  */
-#ifndef RUNTIME_HOOKS_H
-#define RUNTIME_HOOKS_H
+#ifndef LIB_HOOKS_H
+#define LIB_HOOKS_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -13,7 +13,7 @@
 
 #include "lib/err.h"
 
-/* The kinds that are run, for `cella features`. */
+/* All kinds, for `cella features`. */
 extern const char *const hooks_kinds[];
 extern const size_t hooks_kind_count;
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host's block devices in the guest, where they have other numbers. */
+#ifndef AGENT_DISKS_H
+#define AGENT_DISKS_H
+
+#include <jansson.h>
+
+#include "agent/proto/agent.pb-c.h"
+#include "lib/err.h"
+
+/*
+ * Puts the guest's numbers in place of the host's, in linux.devices and in the rules of linux.resources.devices, and makes
+ * a node in the guest's own /dev for each.
+ */
+int disks_translate(json_t *config, Cella__Agent__Disk *const *disks, size_t n, struct err *err) must_check;
+
+#endif

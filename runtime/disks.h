@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Block devices of the host that a container was given by name (`--device /dev/sdb`): each becomes a virtio-blk device of
+ * the VM. A privileged container lists all devices of the host without being given any: those stay out.
+ */
+#ifndef RUNTIME_DISKS_H
+#define RUNTIME_DISKS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/err.h"
+
+#define DISKS_MAX 8 /* CONFIG_DISKS_MAX of the VMM */
+
+struct disk {
+	size_t index; /* in linux.devices */
+	char id[16];  /* the guest finds it by this */
+	int fd;	      /* owned */
+	bool read_only;
+};
+
+struct disk_list {
+	struct disk disks[DISKS_MAX];
+	size_t n;
+};
+
+/* Whether config.json gives this entry of linux.devices to the container as a disk. */
+bool disks_is_one(const json_t *config, const json_t *device);
+
+int disks_open(struct disk_list *list, const json_t *config, struct err *err) must_check;
+void disks_close(struct disk_list *list);
+
+#endif
