@@ -24,14 +24,15 @@
 #include "agent/proto/agent.pb-c.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/hooks.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
-#include "lib/hooks.h"
 #include "runtime/host_cgroup.h"
 #include "runtime/launch_process.h"
 #include "runtime/network.h"
 #include "runtime/pod.h"
+#include "runtime/rootless.h"
 #include "runtime/seccomp.h"
 #include "runtime/settings.h"
 #include "runtime/share.h"
@@ -40,7 +41,6 @@
 #include "runtime/terminal.h"
 #include "runtime/vm.h"
 #include "runtime/vm_control.h"
-#include "runtime/rootless.h"
 
 #define KILL_TIMEOUT_MS 10000
 

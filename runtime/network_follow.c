@@ -142,12 +142,18 @@ static void settled(void *ctx, uint32_t events)
 	(void)events;
 	if (read(follow->timer, &count, sizeof(count)) != sizeof(count))
 		return;
+	if (follow->busy) {
+		look_after(follow, SETTLE_MS);
+		return;
+	}
 	follow->changed = false;
 	if (changed)
 		follow->rechecks = RECHECKS;
+	follow->busy = true;
 	/* The engine that changed the network has long gone on: the log is where a failure can be told. */
 	if ((changed || (!follow->told_of_names && names_are_served(follow->guest.proc_dir))) && sync_now(follow, &err) < 0)
 		log_warn("the network has changed, and the VM could not follow: %s", err.msg);
+	follow->busy = false;
 	if (!follow->told_of_names && follow->nknown && follow->rechecks > 0) {
 		follow->rechecks--;
 		look_after(follow, RECHECK_MS);

@@ -27,6 +27,7 @@ struct network_follow {
 	struct network_known known[NETWORK_LINKS_MAX];
 	size_t nknown;
 	bool changed;	    /* since the last look */
+	bool busy;	    /* looking: calls to the agent let other events in */
 	bool told_of_names; /* the guest knows of the name server (names.h) */
 	unsigned int rechecks; /* for one, that are left */
 };
