@@ -167,6 +167,9 @@ static void taken(struct growth *growth)
 	if (announce(growth, growth->next_left_mib, &err) < 0 || watch(growth, &err) < 0) {
 		log_warn("%s", err.msg);
 		stop_watching(growth);
+		/* Who cannot be watched must not be held back either. */
+		if (set_high(growth, 0, &err) < 0)
+			log_warn("%s", err.msg);
 	} else if (needs_more(growth)) {
 		answer(growth);
 	}

@@ -65,7 +65,7 @@ static void end_exchange(struct exchange *exchange)
 	free(exchange);
 }
 
-/* True when the query is all sent. -1 as *failed tells of an end. */
+/* True when the query is all sent. *failed: it never will be. */
 static bool send_query(struct exchange *exchange, bool *failed)
 {
 	ssize_t n = send(exchange->fd, exchange->message + exchange->done, exchange->len - exchange->done, MSG_NOSIGNAL);
@@ -75,7 +75,7 @@ static bool send_query(struct exchange *exchange, bool *failed)
 	return exchange->done == exchange->len;
 }
 
-/* True when there is a whole answer. */
+/* True when there is a whole answer. *failed: there never will be one. */
 static bool receive_answer(struct exchange *exchange, bool *failed)
 {
 	size_t wanted = exchange->done < 2 ? 2 : 2 + (size_t)(exchange->message[0] << 8 | exchange->message[1]);
