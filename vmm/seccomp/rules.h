@@ -72,6 +72,7 @@
 	ALLOW(linkat)		 /* link */                                                                             \
 	ALLOW(unlinkat)		 /* unlink, rmdir */                                                                    \
 	ALLOW(renameat2)	 /* rename */                                                                           \
+	ALLOW(renameat)		 /* glibc's renameat2 without flags */                                                  \
 	ALLOW(fchownat)		 /* setattr */                                                                          \
 	ALLOW(fchmodat)		 /* setattr */                                                                          \
 	ALLOW(utimensat)	 /* setattr */                                                                          \
