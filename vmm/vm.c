@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +15,8 @@
 #include "lib/fdpass.h"
 #include "lib/log.h"
 #include "vmm/arch/arch.h"
-#include "vmm/bus.h"
 #include "vmm/control.h"
+#include "vmm/devices.h"
 #include "vmm/fs/server.h"
 #include "vmm/kvm.h"
 #include "vmm/memory.h"
@@ -28,23 +27,11 @@
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/fs.h"
 #include "vmm/virtio/mem.h"
-#include "vmm/virtio/mmio.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
-#include "vmm/virtio/slot.h"
 #include "vmm/virtio/vsock.h"
 
-#define DEVICES_MAX (ARCH_IRQ_MAX - ARCH_IRQ_FIRST + 1)
 #define LAST_LINES 4096
-#define QUEUE_NOTIFY 0x50 /* virtio 1.2, 4.2.2 */
-
-struct device {
-	struct virtio_device *virtio; /* NULL: an empty slot */
-	void (*free)(struct virtio_device *virtio);
-	struct arch_mmio_device window;
-	struct virtio_slot *slot; /* owned; NULL: the device is there for good */
-	uint8_t mac[6];		  /* of a network device: what it is known by */
-};
 
 struct vm {
 	const struct config *config; /* borrowed */
@@ -57,9 +44,7 @@ struct vm {
 	struct boot boot;
 	struct fs_server *fs_server;
 	struct virtio_device *fs, *balloon, *memory_device; /* borrowed from devices */
-	struct device devices[DEVICES_MAX]; /* slots come last */
-	size_t ndevices;
-	unsigned int nlines; /* of interrupts */
+	struct devices devices;
 	struct vcpu_shared shared;
 	struct vcpu vcpus[CONFIG_VCPUS_MAX];
 	unsigned int nvcpus;
@@ -100,11 +85,7 @@ static void end_arrived(void *ctx, uint32_t events)
 
 static void serve_resets(void *ctx)
 {
-	struct vm *vm = ctx;
-
-	for (size_t i = 0; i < vm->ndevices; i++)
-		if (vm->devices[i].virtio)
-			virtio_device_serve_reset(vm->devices[i].virtio);
+	devices_serve_resets(&((struct vm *)ctx)->devices);
 }
 
 static int confine_vcpu(void *ctx)
@@ -204,157 +185,6 @@ static int create_sockets(struct vm *vm, struct err *err)
 	return -err->code;
 }
 
-/* The next window; line: its interrupt's. */
-static struct device *add_window(struct vm *vm, unsigned int line, struct err *err)
-{
-	struct device *device = &vm->devices[vm->ndevices];
-
-	if (vm->ndevices == DEVICES_MAX) {
-		err_msg(err, E2BIG, "more than %d devices", DEVICES_MAX);
-		return NULL;
-	}
-	device->window = (struct arch_mmio_device){
-		.base = ARCH_MMIO_BASE + vm->ndevices * VIRTIO_MMIO_WINDOW,
-		.size = VIRTIO_MMIO_WINDOW,
-		.irq = line,
-	};
-	vm->ndevices++;
-	vm->nlines = line + 1;
-	return device;
-}
-
-/* Interrupt and queue notifications of a device that has a window. */
-static int connect_device(struct vm *vm, const struct device *device, struct err *err)
-{
-	struct virtio_device *virtio = device->virtio;
-	int ret = kvm_add_irqfd(&vm->kvm, virtio->irq, device->window.irq, err);
-
-	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
-		ret = kvm_add_ioeventfd(&vm->kvm, virtio->kicks[i], device->window.base + QUEUE_NOTIFY, i, err);
-	return ret < 0 ? ret : virtio_device_watch(virtio, vm->loop, err);
-}
-
-static int add_slot(struct vm *vm, struct device *device, struct err *err)
-{
-	int ret;
-
-	device->slot = calloc(1, sizeof(*device->slot));
-	if (!device->slot)
-		return err_set(err, ENOMEM, "create a slot");
-	virtio_slot_init(device->slot);
-	ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_slot_access, device->slot);
-	return ret < 0 ? err_set(err, -ret, "place a slot") : 0;
-}
-
-/* A window for a device that is there from the start, with a line of its own. virtio may be NULL: then err is set. */
-static struct device *take_window(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *),
-				  struct err *err)
-{
-	struct device *device = virtio ? add_window(vm, (unsigned int)(ARCH_IRQ_FIRST + vm->ndevices), err) : NULL;
-
-	if (device) {
-		device->virtio = virtio;
-		device->free = free;
-	} else if (virtio) {
-		free(virtio);
-	}
-	return device;
-}
-
-/* A device that stays. */
-static int plug(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *), struct err *err)
-{
-	struct device *device = take_window(vm, virtio, free, err);
-	int ret;
-
-	if (!device)
-		return -err->code;
-	ret = bus_add(&vm->mmio, device->window.base, device->window.size, virtio_mmio_access, virtio);
-	return ret < 0 ? err_set(err, -ret, "place device %s", virtio->ops->name) : connect_device(vm, device, err);
-}
-
-/* One that may go again. */
-static int plug_net(struct vm *vm, const struct config_net *net, struct err *err)
-{
-	struct device *device = take_window(vm, net_new(vm->mem, vm->loop, net->tap, net->mac, err), net_free, err);
-
-	if (!device || add_slot(vm, device, err) < 0 || connect_device(vm, device, err) < 0)
-		return -err->code;
-	memcpy(device->mac, net->mac, sizeof(device->mac));
-	device->slot->device = device->virtio;
-	return 0;
-}
-
-/*
- * Windows for devices that come later. They share one interrupt line: an edge has all their drivers look, and each line
- * costs a dozen exits at boot.
- */
-static int create_slots(struct vm *vm, struct err *err)
-{
-	unsigned int line = (unsigned int)(ARCH_IRQ_FIRST + vm->ndevices);
-	int ret = 0;
-
-	for (unsigned int i = 0; i < vm->config->slots && ret == 0; i++) {
-		struct device *device = add_window(vm, line, err);
-
-		ret = device ? add_slot(vm, device, err) : -err->code;
-	}
-	return ret;
-}
-
-/* Fills or empties a slot; a vCPU that is in it may be waiting for this thread. */
-static void set_slot(struct vm *vm, struct device *device, struct virtio_device *virtio)
-{
-	while (!virtio_slot_try_set(device->slot, virtio)) {
-		serve_resets(vm);
-		sched_yield();
-	}
-}
-
-/* A device for a VM that runs: the guest sees it when its driver looks again. virtio may be NULL: then err is set. */
-static struct device *plug_into_slot(struct vm *vm, struct virtio_device *virtio, void (*free)(struct virtio_device *),
-				     struct err *err)
-{
-	struct device *device = NULL;
-
-	if (!virtio)
-		return NULL;
-	for (size_t i = 0; i < vm->ndevices && !device; i++)
-		if (vm->devices[i].slot && !vm->devices[i].virtio)
-			device = &vm->devices[i];
-	if (!device) {
-		free(virtio);
-		err_msg(err, ENOSPC, "all slots for devices are in use");
-		return NULL;
-	}
-	device->virtio = virtio;
-	device->free = free;
-	if (connect_device(vm, device, err) < 0) {
-		device->virtio = NULL;
-		free(virtio);
-		return NULL;
-	}
-	set_slot(vm, device, virtio);
-	return device;
-}
-
-/* The guest's driver should have let go of it; if it has not, it finds an empty window. */
-static int empty_slot(struct vm *vm, struct device *device, struct err *err)
-{
-	struct virtio_device *virtio = device->virtio;
-	int ret = 0;
-
-	set_slot(vm, device, NULL);
-	device->virtio = NULL;
-	virtio_device_unwatch(virtio, vm->loop);
-	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
-		ret = kvm_remove_ioeventfd(&vm->kvm, virtio->kicks[i], device->window.base + QUEUE_NOTIFY, i, err);
-	if (ret == 0)
-		ret = kvm_remove_irqfd(&vm->kvm, virtio->irq, device->window.irq, err);
-	device->free(virtio);
-	return ret;
-}
-
 static int create_file_server(struct vm *vm, struct err *err)
 {
 	const struct config *config = vm->config;
@@ -370,7 +200,7 @@ static int create_file_server(struct vm *vm, struct err *err)
 			return ret;
 	}
 	vm->fs = fs_new(vm->mem, vm->fs_server, config->fs_tag, config->fs_workers, err);
-	return plug(vm, vm->fs, fs_free, err);
+	return devices_plug(&vm->devices, vm->fs, fs_free, err);
 }
 
 static int create_devices(struct vm *vm, struct err *err)
@@ -378,31 +208,35 @@ static int create_devices(struct vm *vm, struct err *err)
 	const struct config *config = vm->config;
 	int ret = 0;
 
+	devices_init(&vm->devices, &vm->kvm, vm->loop, &vm->mmio);
 	if (config->vsock) {
 		char path[80];
 
 		snprintf(path, sizeof(path), "/%s", config->vsock);
-		ret = plug(vm, vsock_new(vm->mem, vm->loop, config->cid, vm->vsock_fd, path, err), vsock_free, err);
+		ret = devices_plug(&vm->devices, vsock_new(vm->mem, vm->loop, config->cid, vm->vsock_fd, path, err), vsock_free, err);
 	}
 	if (ret == 0 && config->fs_tag)
 		ret = create_file_server(vm, err);
 	for (size_t i = 0; i < config->ndisks && ret == 0; i++)
-		ret = plug(vm,
+		ret = devices_plug(&vm->devices,
 			   blk_new(vm->mem, vm->loop, config->disks[i].fd, config->disks[i].read_only,
 				   config->disks[i].id, err),
 			   blk_free, err);
-	for (size_t i = 0; i < config->nnets && ret == 0; i++)
-		ret = plug_net(vm, &config->nets[i], err);
+	for (size_t i = 0; i < config->nnets && ret == 0; i++) {
+		const struct config_net *net = &config->nets[i];
+
+		ret = devices_plug_net(&vm->devices, net_new(vm->mem, vm->loop, net->tap, net->mac, err), net->mac, err);
+	}
 	if (ret == 0 && config->console)
-		ret = plug(vm, console_new(vm->mem, vm->loop, &vm->serial, vm->console_fd, err), console_free, err);
+		ret = devices_plug(&vm->devices, console_new(vm->mem, vm->loop, &vm->serial, vm->console_fd, err), console_free, err);
 	if (ret == 0 && config->rng)
-		ret = plug(vm, rng_new(vm->mem, err), rng_free, err);
+		ret = devices_plug(&vm->devices, rng_new(vm->mem, err), rng_free, err);
 	if (ret == 0 && config->balloon) {
 		vm->balloon = balloon_new(vm->mem, err);
-		ret = plug(vm, vm->balloon, balloon_free, err);
+		ret = devices_plug(&vm->devices, vm->balloon, balloon_free, err);
 	}
 	if (ret == 0)
-		ret = create_slots(vm, err);
+		ret = devices_add_slots(&vm->devices, config->slots, err);
 	if (ret == 0 && bus_add(&vm->ports, SERIAL_PORT, SERIAL_PORTS, serial_access, &vm->serial) < 0)
 		ret = err_msg(err, EEXIST, "place the serial port");
 	return ret;
@@ -410,17 +244,17 @@ static int create_devices(struct vm *vm, struct err *err)
 
 static int create_interrupts(struct vm *vm, struct err *err)
 {
-	vm->interrupts = arch_interrupts_new(&vm->kvm, vm->nlines, &vm->mmio, err);
+	vm->interrupts = arch_interrupts_new(&vm->kvm, vm->devices.nlines, &vm->mmio, err);
 	return vm->interrupts ? 0 : -err->code;
 }
 
 static int write_boot_data(struct vm *vm, struct err *err)
 {
 	struct arch_mmio_device windows[DEVICES_MAX];
-	struct arch_machine machine = { .nvcpus = vm->nvcpus, .devices = windows, .ndevices = vm->ndevices };
+	struct arch_machine machine = { .nvcpus = vm->nvcpus, .devices = windows, .ndevices = vm->devices.n };
 
-	for (size_t i = 0; i < vm->ndevices; i++)
-		windows[i] = vm->devices[i].window;
+	for (size_t i = 0; i < vm->devices.n; i++)
+		windows[i] = vm->devices.all[i].window;
 	return arch_write_boot_data(vm->mem, &vm->boot, &machine, err);
 }
 
@@ -473,7 +307,6 @@ struct vm *vm_create(const struct config *config, struct err *err)
 		return NULL;
 	}
 	vm->config = config;
-	vm->nlines = ARCH_IRQ_FIRST;
 	vm->kvm.dev = vm->kvm.vm = -1;
 	vm->control_fd = vm->vsock_fd = vm->console_fd = vm->proc_self_fd = vm->ended_fd = -1;
 	pthread_mutex_init(&vm->end_lock, NULL);
@@ -525,13 +358,7 @@ void vm_free(struct vm *vm)
 		return;
 	vcpu_free_all(vm->vcpus, vm->nvcpus);
 	control_free(vm->control);
-	while (vm->ndevices > 0) {
-		struct device *device = &vm->devices[--vm->ndevices];
-
-		if (device->virtio)
-			device->free(device->virtio);
-		free(device->slot);
-	}
+	devices_free(&vm->devices);
 	fs_server_free(vm->fs_server);
 	arch_interrupts_free(vm->interrupts);
 	kvm_close(&vm->kvm);
@@ -608,11 +435,11 @@ int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err)
 		return err_msg(err, ERANGE, "%u MiB: this VM has at most %llu", mib,
 			       (unsigned long long)((vm->mem->size + vm->mem->growth_max) >> 20));
 	if (!vm->memory_device) {
-		struct device *device = plug_into_slot(vm, mem_new(vm->mem, err), mem_free, err);
+		struct virtio_device *device = mem_new(vm->mem, err);
 
-		if (!device)
+		if (devices_insert(&vm->devices, device, mem_free, err) < 0)
 			return -err->code;
-		vm->memory_device = device->virtio;
+		vm->memory_device = device;
 	}
 	if (open_growth(vm, usable, err) < 0)
 		return -err->code;
@@ -620,43 +447,22 @@ int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err)
 	return 0;
 }
 
-static struct device *find_net(struct vm *vm, const uint8_t mac[6])
-{
-	for (size_t i = 0; i < vm->ndevices; i++) {
-		struct device *device = &vm->devices[i];
-
-		if (device->virtio && device->free == net_free && !memcmp(device->mac, mac, sizeof(device->mac)))
-			return device;
-	}
-	return NULL;
-}
-
 int vm_add_net(struct vm *vm, const uint8_t mac[6], int tap, struct err *err)
 {
 	struct virtio_device *virtio;
-	struct device *device;
-	int own;
+	int own = fcntl(tap, F_DUPFD_CLOEXEC, 0);
 
-	if (find_net(vm, mac))
-		return err_msg(err, EEXIST, "there is a network device with this address");
-	own = fcntl(tap, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		return err_set(err, errno, "take the tap");
 	virtio = net_new(vm->mem, vm->loop, own, mac, err);
 	if (!virtio)
 		close(own);
-	device = plug_into_slot(vm, virtio, net_free, err);
-	if (!device)
-		return -err->code;
-	memcpy(device->mac, mac, sizeof(device->mac));
-	return 0;
+	return devices_insert_net(&vm->devices, virtio, mac, err);
 }
 
 int vm_remove_net(struct vm *vm, const uint8_t mac[6], struct err *err)
 {
-	struct device *device = find_net(vm, mac);
-
-	return device ? empty_slot(vm, device, err) : err_msg(err, ENODEV, "there is no network device with this address");
+	return devices_remove_net(&vm->devices, mac, err);
 }
 
 int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err)

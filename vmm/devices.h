@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine's virtio devices: which window, interrupt line and notification each one has, and slots for those that
+ * come while the VM runs. All functions: I/O thread, or vm_create before the vCPUs run.
+ */
+#ifndef VMM_DEVICES_H
+#define VMM_DEVICES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "lib/loop.h"
+#include "vmm/arch/arch.h"
+#include "vmm/bus.h"
+#include "vmm/kvm.h"
+#include "vmm/virtio/device.h"
+
+#define DEVICES_MAX (ARCH_IRQ_MAX - ARCH_IRQ_FIRST + 1)
+
+typedef void device_free(struct virtio_device *virtio);
+
+struct device {
+	struct virtio_device *virtio; /* owned; NULL: an empty slot */
+	device_free *free;
+	struct arch_mmio_device window;
+	struct virtio_slot *slot; /* owned; NULL: the device is there for good */
+	uint8_t mac[6];		  /* of a network device: what it is known by */
+};
+
+struct devices {
+	struct kvm *kvm;   /* borrowed, as the next two */
+	struct loop *loop;
+	struct bus *mmio;
+	struct device all[DEVICES_MAX]; /* slots come last */
+	size_t n;
+	unsigned int nlines; /* of interrupts */
+};
+
+void devices_init(struct devices *devices, struct kvm *kvm, struct loop *loop, struct bus *mmio);
+
+/* Frees every device. The vCPUs have ended. */
+void devices_free(struct devices *devices);
+
+/*
+ * A device that is there from the start, for good. Takes virtio, on failure too; it may be NULL: then err is set already,
+ * and its code comes back.
+ */
+int devices_plug(struct devices *devices, struct virtio_device *virtio, device_free *free, struct err *err) must_check;
+
+/* The same of a network device, which may go again. mac is what it is known by. */
+int devices_plug_net(struct devices *devices, struct virtio_device *virtio, const uint8_t mac[6], struct err *err) must_check;
+
+/*
+ * Windows for devices that come later, after all others. They share one interrupt line: an edge has all their drivers
+ * look, and each line costs a dozen exits at boot.
+ */
+int devices_add_slots(struct devices *devices, unsigned int count, struct err *err) must_check;
+
+/* A device for a VM that runs: the guest sees it when its driver looks again. virtio as above. ENOSPC: no slot is empty. */
+int devices_insert(struct devices *devices, struct virtio_device *virtio, device_free *free, struct err *err) must_check;
+int devices_insert_net(struct devices *devices, struct virtio_device *virtio, const uint8_t mac[6], struct err *err) must_check;
+
+/* The guest's driver should have let go of it; if it has not, it finds an empty window. ENODEV: there is none. */
+int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err *err) must_check;
+
+/* Resets of devices that vCPUs asked for and wait for. */
+void devices_serve_resets(struct devices *devices);
+
+#endif
