@@ -4,18 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/ports.h"
@@ -26,15 +22,10 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
-#include "runtime/forward.h"
-#include "runtime/growth.h"
-#include "runtime/names.h"
-#include "runtime/network_follow.h"
 #include "runtime/oom.h"
 #include "runtime/runtime.h"
 #include "runtime/standin_root.h"
-#include "runtime/vm.h"
-#include "runtime/vm_control.h"
+#include "runtime/vm_owner.h"
 
 #define VARIABLE "_CELLA_STANDIN"
 #define STATUS_VM_DIED 137 /* as if killed: 128 + SIGKILL */
@@ -46,12 +37,7 @@ struct standin {
 	struct ttrpc *agent;
 	int signals;
 	struct oom oom; /* of a container's first process */
-	/* Of the VM that was started for it: */
-	int control; /* its socket */
-	struct growth growth;
-	struct network_follow network;
-	struct names names;
-	struct forward forward;
+	struct vm_owner owner; /* of the VM that was started for it; zero: it joined another's */
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	bool committed;
@@ -274,54 +260,6 @@ static void agent_gone(void *ctx, struct ttrpc *conn)
 
 static const struct ttrpc_ops agent_ops = { .request = NULL, .closed = agent_gone };
 
-/* The agent's connection, or why it does not come: the VM's end, or too much time. */
-static int accept_agent(struct standin *standin, struct err *err)
-{
-	struct pollfd fds[2] = {
-		{ .fd = standin->job.ready, .events = POLLIN },
-		{ .fd = standin->job.vmm_pidfd, .events = POLLIN },
-	};
-	int64_t deadline = io_now_ms() + standin->job.boot_timeout_ms;
-	char last[700];
-	int fd;
-
-	for (;;) {
-		int64_t left = deadline - io_now_ms();
-		int n = left > 0 ? poll(fds, 2, (int)left) : 0;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (fds[0].revents & POLLIN) {
-			fd = accept4(standin->job.ready, NULL, NULL, SOCK_CLOEXEC);
-			return fd < 0 ? err_set(err, errno, "accept the agent") : fd;
-		}
-		vm_last_log(standin->job.directory, last, sizeof(last));
-		if (n > 0)
-			return err_msg(err, EIO, "the VM ended while it booted: %s", last);
-		return err_msg(err, ETIMEDOUT, "the guest's agent has not answered within %d s%s%s",
-			       standin->job.boot_timeout_ms / 1000, *last ? ": " : "", last);
-	}
-}
-
-static int setup_guest(struct standin *standin, struct err *err)
-{
-	Cella__Agent__SetupGuestRequest request = CELLA__AGENT__SETUP_GUEST_REQUEST__INIT;
-	struct timespec now;
-	uint8_t seed[64];
-
-	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
-		return err_set(err, errno, "getrandom");
-	clock_gettime(CLOCK_REALTIME, &now);
-	request.realtime_ns = now.tv_sec * 1000000000LL + now.tv_nsec;
-	request.entropy.data = seed;
-	request.entropy.len = sizeof(seed);
-	request.share_tag = (char *)"cella";
-	request.growth_mib = growth_left_mib(&standin->growth);
-	/* The answer comes before the next call's: the agent serves in order. */
-	return ttrpc_call_wait(standin->agent, standin->loop, AGENT_SERVICE, "SetupGuest", &request.base,
-			       &cella__agent__setup_guest_response__descriptor, NULL, AGENT_TIMEOUT_MS, err);
-}
-
 static int send_request(struct standin *standin, struct err *err)
 {
 	bool exec = *standin->job.exec_id;
@@ -342,7 +280,7 @@ static int send_request(struct standin *standin, struct err *err)
 static int connect_agent(struct standin *standin, struct err *err)
 {
 	bool first = standin->job.ready >= 0;
-	int fd = first ? accept_agent(standin, err) : agent_dial(standin->job.vm_dir, PORT_CALLS, err);
+	int fd = first ? vm_owner_accept_agent(&standin->job, err) : agent_dial(standin->job.vm_dir, PORT_CALLS, err);
 
 	if (fd < 0)
 		return fd;
@@ -352,12 +290,7 @@ static int connect_agent(struct standin *standin, struct err *err)
 	if (first) {
 		/* One agent, one connection: nobody else may pose as it. */
 		close(standin->job.ready);
-		standin->control = vm_control_open(standin->job.vm_dir, err);
-		if (standin->control < 0 ||
-		    growth_prepare(&standin->growth, standin->control, &standin->job.cgroup, standin->job.memory_mib,
-				   standin->job.growth_mib, err) < 0 ||
-		    setup_guest(standin, err) < 0)
-			return -err->code;
+		return vm_owner_set_up(&standin->owner, &standin->job, standin->loop, standin->agent, err);
 	}
 	return 0;
 }
@@ -369,27 +302,6 @@ static int wait_for_process(struct standin *standin, struct err *err)
 	request.id = standin->job.id;
 	request.exec_id = standin->job.exec_id;
 	return ttrpc_call(standin->agent, AGENT_SERVICE, "WaitProcess", &request.base, process_ended, standin, err);
-}
-
-/* Not all hosts have the netfilter that it needs; without it all else works. */
-static void forward_ports(struct standin *standin)
-{
-	struct err err;
-
-	if (forward_prepare(&standin->forward, standin->job.vm_dir, &err) < 0 ||
-	    forward_start(&standin->forward, standin->loop, standin->agent, &err) < 0)
-		log_warn("ports that are published over the loopback interface cannot be reached: %s", err.msg);
-}
-
-static int follow_network(struct standin *standin, struct err *err)
-{
-	if (standin->job.forward_ports)
-		forward_ports(standin);
-	if (network_follow_prepare(&standin->network, standin->control, standin->job.directory, err) < 0 ||
-	    names_prepare(&standin->names, standin->job.vm_dir, err) < 0 ||
-	    names_start(&standin->names, standin->loop, err) < 0)
-		return -err->code;
-	return network_follow_start(&standin->network, standin->loop, standin->agent, err);
 }
 
 /* config.md, "createContainer": the host's program, in the container's namespaces, before its root is entered. */
@@ -416,10 +328,8 @@ static int take_place(struct standin *standin, struct err *err)
 	json_t *config;
 	int ret = oom_prepare(&standin->oom, standin->job.bundle, &standin->job.cgroup, standin->job.memory_max, err);
 
-	if (ret == 0)
-		ret = growth_start(&standin->growth, standin->agent, err);
-	if (ret == 0 && standin->job.follow_network)
-		ret = follow_network(standin, err);
+	if (ret == 0 && standin->owner.control)
+		ret = vm_owner_start(&standin->owner, &standin->job, standin->loop, standin->agent, err);
 	if (ret < 0)
 		return ret;
 	request = cella__agent__create_container_request__unpack(NULL, standin->job.request_len, standin->request);
