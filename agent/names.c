@@ -232,16 +232,21 @@ static int bind_server(int type, struct err *err)
 
 int names_serve(struct names *names, struct err *err)
 {
+	auto_fd datagrams = -1, connections = -1;
+
 	if (names->datagrams >= 0)
 		return 0;
-	names->datagrams = bind_server(SOCK_DGRAM, err);
-	if (names->datagrams < 0)
+	datagrams = bind_server(SOCK_DGRAM, err);
+	connections = datagrams < 0 ? -1 : bind_server(SOCK_STREAM, err);
+	if (connections < 0 || loop_add(names->loop, connections, EPOLLIN, connection_ready, names, err) < 0)
 		return -err->code;
-	names->connections = bind_server(SOCK_STREAM, err);
-	if (names->connections < 0 ||
-	    loop_add(names->loop, names->connections, EPOLLIN, connection_ready, names, err) < 0)
+	if (loop_add(names->loop, datagrams, EPOLLIN, datagram_ready, names, err) < 0) {
+		loop_remove(names->loop, connections);
 		return -err->code;
-	return loop_add(names->loop, names->datagrams, EPOLLIN, datagram_ready, names, err);
+	}
+	names->datagrams = fd_take(&datagrams);
+	names->connections = fd_take(&connections);
+	return 0;
 }
 
 struct names *names_new(struct loop *loop, struct err *err)
