@@ -194,10 +194,25 @@ static int make_channels(struct process *process, struct child_ends *child, bool
 	return 0;
 }
 
+/*
+ * A container that has divided its cgroup, as systemd does, has no processes in the cgroup itself (cgroup-v2.rst, "No
+ * Internal Process Constraint"): what is executed in it goes where its first process is.
+ */
+static int enter_cgroup(const struct spawn *spawn, pid_t pid, struct err *err)
+{
+	struct cgroup of_init;
+	int ret = cgroup_add_process(spawn->cgroup, pid, err);
+
+	if (ret != -EBUSY || !spawn->init)
+		return ret;
+	ret = cgroup_of_process(&of_init, spawn->init, err);
+	return ret < 0 ? ret : cgroup_add_process(&of_init, pid, err);
+}
+
 /* The child waits for this: its cgroup and its id maps. */
 static int admit(struct process *process, const struct spawn *spawn, pid_t pid, struct err *err)
 {
-	int ret = cgroup_add_process(spawn->cgroup, pid, err);
+	int ret = enter_cgroup(spawn, pid, err);
 
 	if (ret == 0 && !spawn_has_helper(spawn) && spawn_wants_namespace(spawn->config, "user"))
 		ret = spawn_write_id_maps(pid, spawn->config, err);
