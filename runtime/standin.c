@@ -37,7 +37,7 @@ struct standin {
 	struct ttrpc *agent;
 	int signals;
 	struct oom oom; /* of a container's first process */
-	struct vm_owner owner; /* of the VM that was started for it; zero: it joined another's */
+	struct vm_owner owner; /* unused where owns_vm() is false */
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	bool committed;
@@ -277,9 +277,15 @@ static int send_request(struct standin *standin, struct err *err)
 	return ret;
 }
 
+/* The VM was started for this container; others join it. */
+static bool owns_vm(const struct standin *standin)
+{
+	return standin->job.ready >= 0;
+}
+
 static int connect_agent(struct standin *standin, struct err *err)
 {
-	bool first = standin->job.ready >= 0;
+	bool first = owns_vm(standin);
 	int fd = first ? vm_owner_accept_agent(&standin->job, err) : agent_dial(standin->job.vm_dir, PORT_CALLS, err);
 
 	if (fd < 0)
@@ -328,7 +334,7 @@ static int take_place(struct standin *standin, struct err *err)
 	json_t *config;
 	int ret = oom_prepare(&standin->oom, standin->job.bundle, &standin->job.cgroup, standin->job.memory_max, err);
 
-	if (ret == 0 && standin->owner.control)
+	if (ret == 0 && owns_vm(standin))
 		ret = vm_owner_start(&standin->owner, &standin->job, standin->loop, standin->agent, err);
 	if (ret < 0)
 		return ret;
