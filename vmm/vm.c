@@ -219,9 +219,9 @@ static int create_devices(struct vm *vm, struct err *err)
 		ret = create_file_server(vm, err);
 	for (size_t i = 0; i < config->ndisks && ret == 0; i++)
 		ret = devices_plug(&vm->devices,
-			   blk_new(vm->mem, vm->loop, config->disks[i].fd, config->disks[i].read_only,
-				   config->disks[i].id, err),
-			   blk_free, err);
+				   blk_new(vm->mem, vm->loop, config->disks[i].fd, config->disks[i].read_only,
+					   config->disks[i].id, err),
+				   blk_free, err);
 	for (size_t i = 0; i < config->nnets && ret == 0; i++) {
 		const struct config_net *net = &config->nets[i];
 
