@@ -260,9 +260,15 @@ int io_set_nonblocking(int fd)
 
 int io_reopen_nonblocking(int fd, int flags)
 {
+	struct stat st;
 	char path[32];
 	int own;
 
+	/* A file never blocks, and its position and O_APPEND are the caller's, who may write there as well. */
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		return own < 0 ? -errno : own;
+	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	own = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (own >= 0)

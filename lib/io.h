@@ -48,7 +48,7 @@ int io_set_nonblocking(int fd) must_check;
 /*
  * A non-blocking open file description of our own for what fd refers to: O_NONBLOCK on an inherited one would be seen by
  * everybody who shares it. flags: O_RDONLY or O_WRONLY. Sockets cannot be reopened: those are set non-blocking as they
- * are. A close-on-exec descriptor or -errno.
+ * are. Files are not reopened: they never block, and keep their position. A close-on-exec descriptor or -errno.
  */
 int io_reopen_nonblocking(int fd, int flags) must_check;
 

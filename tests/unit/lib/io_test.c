@@ -121,8 +121,26 @@ static void test_sockets_at_long_paths(void **state)
 	assert_true(fdpass_listen(path, 1, &err) < 0); /* the name itself is too long */
 }
 
+/* What a shell wrote to the file before stays, and what comes after is appended. */
+static void test_a_file_keeps_its_position(void **state)
+{
+	int fd = openat(dir, "output", O_RDWR | O_CREAT | O_TRUNC, 0600), own;
+	char text[16] = "";
+
+	(void)state;
+	assert_int_equal(write(fd, "before ", 7), 7);
+	own = io_reopen_nonblocking(fd, O_WRONLY);
+	assert_true(own >= 0);
+	assert_int_equal(write(own, "here ", 5), 5);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(pread(fd, text, sizeof(text), 0), 13);
+	assert_string_equal(text, "before here x");
+	close(own);
+	close(fd);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TESTS(T(test_a_replaced_file_has_the_new_bytes_and_mode), T(test_a_file_that_is_too_long_is_refused),
       T(test_remove_tree_does_not_follow_links), T(test_descriptors_pass_through_a_socket),
-      T(test_sockets_at_long_paths))
+      T(test_sockets_at_long_paths), T(test_a_file_keeps_its_position))
