@@ -85,7 +85,7 @@ static void host_ready(void *ctx, uint32_t events)
 	}
 	if (forward->conn)
 		ttrpc_reply(forward->conn, forward->stream, &empty.base);
-	if (!relay_new(forward->loop, fd_take(&forward->local), fd_take(&forward->host), relay_done, NULL, &err))
+	if (!relay_new(forward->loop, fd_take(&forward->local), fd_take(&forward->host), RELAY_BOTH, relay_done, NULL, &err))
 		log_warn_limited("%s", err.msg);
 	remove_forward(forward);
 }

@@ -108,7 +108,7 @@ static void greeting_ready(void *ctx, uint32_t events)
 
 		if (space) {
 			*space = '\0';
-			stream = (unsigned int)space[1] - '0';
+			stream = (unsigned int)strtoul(space + 1, NULL, 10);
 			process = containers_find_token(agent->containers, greeting->line);
 		}
 	}

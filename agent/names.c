@@ -188,7 +188,7 @@ static void host_ready(void *ctx, uint32_t events)
 		close(opening->client);
 		close(opening->host);
 		names->n--;
-	} else if (!relay_new(names->loop, opening->client, opening->host, relay_done, names, &err)) {
+	} else if (!relay_new(names->loop, opening->client, opening->host, RELAY_BOTH, relay_done, names, &err)) {
 		log_warn_limited("%s", err.msg);
 		names->n--;
 	}

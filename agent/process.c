@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/container.h"
+#include "agent/ports.h"
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
 #include "lib/io.h"
@@ -241,7 +242,10 @@ struct process *process_new(struct container *container, struct loop *loop, cons
 	process->report = process->sync = process->start = process->terminal = -1;
 	process->parent_ends[0] = process->parent_ends[1] = process->parent_ends[2] = -1;
 	ret = make_channels(process, &child, json_is_true(json_object_get(spawn->process, "terminal")), stdio, err);
+	if (ret == 0)
+		ret = preserved_create(&process->preserved, loop, stdio, err);
 	if (ret == 0) {
+		spawn->preserved = &process->preserved;
 		memcpy(spawn->stdio, child.stdio, sizeof(spawn->stdio));
 		spawn->report = child.report;
 		spawn->sync = child.sync;
@@ -250,6 +254,7 @@ struct process *process_new(struct container *container, struct loop *loop, cons
 		ret = pid;
 	}
 	close_child_ends(&child);
+	preserved_close_child_ends(&process->preserved);
 	if (ret < 0) {
 		process_free(process);
 		return NULL;
@@ -291,6 +296,7 @@ void process_free(struct process *process)
 			copier_cancel(process->copiers[i]);
 		close_fd(&process->parent_ends[i]);
 	}
+	preserved_free(&process->preserved);
 	close_fd(&process->sync);
 	close_fd(&process->start);
 	close_fd(&process->terminal);
@@ -396,7 +402,14 @@ void process_attach(struct process *process, unsigned int stream, int fd)
 			attach_terminal(process, fd);
 		return;
 	}
-	if (stream > 2 || process->parent_ends[stream] < 0) {
+	if (stream >= PRESERVED_FIRST) {
+		preserved_attach(&process->preserved, stream - PRESERVED_FIRST, fd);
+		/* The process may be gone already: what it has written is there. */
+		if (process->state == PROCESS_EXITED)
+			preserved_finish(&process->preserved);
+		return;
+	}
+	if (process->parent_ends[stream] < 0) {
 		close(fd);
 		return;
 	}
@@ -416,6 +429,7 @@ static void finish_streams(struct process *process)
 		if (process->copiers[i])
 			copier_finish(process->copiers[i]);
 	close_fd(&process->parent_ends[0]);
+	preserved_finish(&process->preserved);
 }
 
 void process_reaped(struct process *process, int wait_status)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "agent/preserved.h"
 #include "agent/proto/agent.pb-c.h"
 #include "agent/spawn.h"
 #include "lib/copier.h"
@@ -43,6 +44,7 @@ struct process {
 	char token[33];
 	int parent_ends[3]; /* our ends of the pipes until their connections come, owned */
 	struct copier *copiers[3];
+	struct preserved preserved;
 	struct pending_call creating; /* conn NULL: answered */
 	struct pending_call starting;
 	struct pending_call *waiting; /* owned */
@@ -68,7 +70,7 @@ void process_wait(struct process *process, struct ttrpc *conn, uint32_t stream);
 int process_signal(struct process *process, int sig, struct err *err) must_check;
 int process_resize(struct process *process, unsigned int rows, unsigned int columns, struct err *err) must_check;
 
-/* A connection for stream 0, 1 or 2 came; fd is taken. */
+/* A connection for a standard stream or a preserved descriptor came; fd is taken. */
 void process_attach(struct process *process, unsigned int stream, int fd);
 
 /* It was reaped with this wait status. */

@@ -386,6 +386,8 @@ int process_exec(struct process_setup *setup, struct err *err)
 		ret = err_set(err, errno, "close descriptors");
 	if (ret == 0)
 		ret = run_start_hooks(setup, err);
+	if (ret == 0)
+		ret = preserved_place(setup->preserved, err);
 	if (ret == 0 && no_new_privileges)
 		ret = load_seccomp(setup, err);
 	if (ret < 0)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/preserved.h"
 #include "lib/err.h"
 
 struct process_setup {
@@ -17,6 +18,7 @@ struct process_setup {
 	size_t seccomp_len;
 	unsigned int seccomp_flags;
 	int stdio[3];
+	const struct preserved *preserved;
 	int console; /* the terminal's slave side, or -1 */
 	bool own_user_namespace;
 	const char *id, *bundle; /* for startContainer hooks; NULL: an exec'd process, which has none */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "agent/guest.h"
+#include "agent/ports.h"
 #include "agent/process_setup.h"
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
@@ -88,15 +89,24 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Everything up to exec, shared by first and exec'd processes, in the container's namespaces. */
-static _Noreturn void become_process(const struct spawn *spawn, int console)
+/* A report is due until exec has succeeded: its socket must not be where preserved descriptors are put. */
+static int move_report(struct spawn *spawn, struct err *err)
 {
+	spawn->report = fcntl(spawn->report, F_DUPFD_CLOEXEC, PRESERVED_FIRST + (int)spawn->preserved->n);
+	return spawn->report < 0 ? err_set(err, errno, "report descriptor") : 0;
+}
+
+/* Everything up to exec, shared by first and exec'd processes, in the container's namespaces. */
+static _Noreturn void become_process(const struct spawn *of_agent, int console)
+{
+	struct spawn copy = *of_agent, *spawn = &copy;
 	struct process_setup setup = {
 		.config = spawn->config,
 		.process = spawn->process,
 		.seccomp = spawn->seccomp,
 		.seccomp_len = spawn->seccomp_len,
 		.seccomp_flags = spawn->seccomp_flags,
+		.preserved = spawn->preserved,
 		.console = console,
 		.own_user_namespace = spawn_wants_namespace(spawn->config, "user"),
 		.id = spawn->id,
@@ -107,6 +117,8 @@ static _Noreturn void become_process(const struct spawn *spawn, int console)
 	memcpy(setup.stdio, spawn->stdio, sizeof(setup.stdio));
 	if (process_resolve(&setup, &err) < 0)
 		fail(spawn, &err);
+	if (move_report(spawn, &err) < 0)
+		fail(of_agent, &err);
 	report(spawn, SPAWN_CREATED, 0, NULL);
 	wait_for(spawn->start);
 	if (process_exec(&setup, &err) < 0)

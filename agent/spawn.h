@@ -18,8 +18,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "lib/cgroup.h"
+#include "agent/preserved.h"
 #include "agent/rootfs.h"
+#include "lib/cgroup.h"
 #include "lib/err.h"
 
 /* One message on the report socket (SOCK_SEQPACKET); the end of it after SPAWN_CREATED means that exec succeeded. */
@@ -54,6 +55,7 @@ struct spawn {
 	size_t seccomp_len;
 	unsigned int seccomp_flags;
 	int stdio[3];	/* the child's ends; with a terminal -1 */
+	const struct preserved *preserved;
 	int report;	/* child's end of the report socket */
 	int sync;	/* the child waits for a byte: the parent has put it into its cgroup and mapped its ids */
 	int start;	/* the child waits for a byte: exec now */

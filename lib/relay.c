@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two sockets joined. */
+/* Two descriptors joined. */
 #include "lib/relay.h"
 
 #include <errno.h>
@@ -57,7 +57,8 @@ static struct copier *copy(struct loop *loop, int from, int to, void (*done)(voi
 	return copier_new(loop, fd_take(&from_copy), fd_take(&to_copy), done, relay, err);
 }
 
-struct relay *relay_new(struct loop *loop, int a, int b, void (*done)(void *ctx), void *ctx, struct err *err)
+struct relay *relay_new(struct loop *loop, int a, int b, enum relay_direction directions, void (*done)(void *ctx), void *ctx,
+			struct err *err)
 {
 	auto_fd own_a = a, own_b = b;
 	auto_free struct relay *relay = calloc(1, sizeof(*relay));
@@ -67,9 +68,11 @@ struct relay *relay_new(struct loop *loop, int a, int b, void (*done)(void *ctx)
 		return NULL;
 	}
 	*relay = (struct relay){ .a = a, .b = b, .done = done, .ctx = ctx };
-	relay->there = copy(loop, a, b, there_done, relay, err);
-	relay->back = relay->there ? copy(loop, b, a, back_done, relay, err) : NULL;
-	if (!relay->back) {
+	relay->there = directions & RELAY_THERE ? copy(loop, a, b, there_done, relay, err) : NULL;
+	if (directions & RELAY_THERE && !relay->there)
+		return NULL;
+	relay->back = directions & RELAY_BACK ? copy(loop, b, a, back_done, relay, err) : NULL;
+	if (directions & RELAY_BACK && !relay->back) {
 		if (relay->there)
 			copier_cancel(relay->there);
 		return NULL;
@@ -77,4 +80,21 @@ struct relay *relay_new(struct loop *loop, int a, int b, void (*done)(void *ctx)
 	fd_take(&own_a);
 	fd_take(&own_b);
 	return ptr_take(&relay);
+}
+
+void relay_drop(struct relay *relay, enum relay_direction directions)
+{
+	if (directions & RELAY_THERE && relay->there)
+		copier_cancel(ptr_take(&relay->there));
+	if (directions & RELAY_BACK && relay->back)
+		copier_cancel(ptr_take(&relay->back));
+	maybe_finish(relay);
+}
+
+void relay_finish(struct relay *relay, enum relay_direction direction)
+{
+	struct copier *copier = direction == RELAY_THERE ? relay->there : relay->back;
+
+	if (copier)
+		copier_finish(copier);
 }

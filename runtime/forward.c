@@ -128,7 +128,7 @@ static void join(struct greeting *greeting, uint64_t number)
 		close(greeting->fd);
 		return;
 	}
-	if (!relay_new(forward->loop, client->fd, greeting->fd, relay_done, forward, &err)) {
+	if (!relay_new(forward->loop, client->fd, greeting->fd, RELAY_BOTH, relay_done, forward, &err)) {
 		log_warn_limited("%s", err.msg);
 		forward->n--;
 	}

@@ -32,6 +32,7 @@
 #include "runtime/launch_process.h"
 #include "runtime/network.h"
 #include "runtime/pod.h"
+#include "runtime/preserve.h"
 #include "runtime/rootless.h"
 #include "runtime/seccomp.h"
 #include "runtime/settings.h"
@@ -64,6 +65,7 @@ struct creation {
 	struct network network;
 	struct disk_list disks;
 	struct seccomp_program seccomp;
+	struct preserved_fds preserved;
 	struct vm_process vm;
 	struct host_cgroup cgroup;
 	struct pty pty;
@@ -89,6 +91,28 @@ static int load(struct creation *c, const char *id, struct err *err)
 	if (*c->pod.vm_owner)
 		pod_share_prefix(id, c->share_prefix);
 	return share_open_all(&c->shares, c->share_prefix, c->bundle, c->config, err);
+}
+
+/* sd_listen_fds(3): the container's process is told as systemd would tell it; it is number 1 of its namespace. */
+static int announce_listen_fds(struct creation *c, struct err *err)
+{
+	json_t *environment = json_object_get(json_object_get(c->config, "process"), "env");
+	long n = preserve_listen_fds();
+	char variable[32];
+
+	if (n == 0)
+		return 0;
+	if (!environment) {
+		environment = json_array();
+		json_object_set_new(json_object_get(c->config, "process"), "env", environment);
+	}
+	snprintf(variable, sizeof(variable), "LISTEN_FDS=%ld", n);
+	json_array_append_new(environment, json_string(variable));
+	json_array_append_new(environment, json_string("LISTEN_PID=1"));
+	free(c->config_text);
+	c->config_text = json_dumps(c->config, JSON_COMPACT);
+	c->config_len = c->config_text ? strlen(c->config_text) : 0;
+	return c->config_text ? 0 : err_set(err, ENOMEM, "config.json");
 }
 
 static int make_directory(struct creation *c, const char *id, struct err *err)
@@ -215,7 +239,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 	Cella__Agent__SharedNamespace namespaces[POD_NAMESPACES_MAX], *namespace_list[POD_NAMESPACES_MAX];
 	Cella__Agent__Disk disks[DISKS_MAX], *disk_list[DISKS_MAX];
 	Cella__Agent__SeccompFilter seccomp;
-	Cella__Agent__Stdio stdio;
+	struct launch_stdio stdio;
 
 	for (size_t i = 0; i < c->shares.n; i++) {
 		const struct share *share = &c->shares.shares[i];
@@ -236,7 +260,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 	request.config.len = c->config_len;
 	launch_fill_stdio(&stdio, job);
 	launch_fill_seccomp(&seccomp, &c->seccomp);
-	request.stdio = &stdio;
+	request.stdio = &stdio.message;
 	request.seccomp = &seccomp;
 	request.network = c->network.message;
 	for (size_t i = 0; i < c->pod.n; i++) {
@@ -272,6 +296,7 @@ static int start_standin(struct creation *c, struct err *err)
 	if (launch_make_report_socket(job, &c->report, err) < 0)
 		return -err->code;
 	report = job->report;
+	job->preserved = c->preserved;
 	job->owner = c->vm.owner;
 	job->ready = c->vm.ready;
 	job->vmm_pidfd = pidfd;
@@ -373,11 +398,13 @@ int launch_container(struct runtime *runtime, const struct launch_options *optio
 	c->options = options;
 	c->foreground = foreground;
 	c->state.dirfd = c->vm.owner = c->vm.ready = c->pty.master = c->pty.slave = c->report = -1;
-	ret = launch_check_options(options, err);
+	ret = launch_check_options(options, &c->preserved, err);
 	if (ret == 0)
 		ret = state_check_id(id, err);
 	if (ret == 0)
 		ret = load(c, id, err);
+	if (ret == 0)
+		ret = announce_listen_fds(c, err);
 	if (ret == 0)
 		ret = make_directory(c, id, err);
 	if (ret == 0)

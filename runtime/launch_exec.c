@@ -15,7 +15,7 @@ static uint8_t *exec_request(const struct standin_job *job, const json_t *proces
 	Cella__Agent__ExecProcessRequest request = CELLA__AGENT__EXEC_PROCESS_REQUEST__INIT;
 	auto_free char *text = json_dumps(process, JSON_COMPACT);
 	Cella__Agent__SeccompFilter seccomp;
-	Cella__Agent__Stdio stdio;
+	struct launch_stdio stdio;
 
 	if (!text) {
 		err_set(err, ENOMEM, "exec");
@@ -28,7 +28,7 @@ static uint8_t *exec_request(const struct standin_job *job, const json_t *proces
 	request.process.data = (uint8_t *)text;
 	request.process.len = strlen(text);
 	request.seccomp = &seccomp;
-	request.stdio = &stdio;
+	request.stdio = &stdio.message;
 	return launch_pack(&request.base, ret_len, err);
 }
 
@@ -77,7 +77,7 @@ int launch_exec(const struct state *state, const json_t *process, const json_t *
 	if (!e)
 		return err_set(err, ENOMEM, "exec");
 	e->report = e->pty.master = e->pty.slave = -1;
-	ret = launch_check_options(options, err);
+	ret = launch_check_options(options, &e->job.preserved, err);
 	if (ret == 0)
 		ret = launch_check_terminal(options, process, foreground, err);
 	if (ret == 0)

@@ -15,6 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/json.h"
+#include "runtime/preserve.h"
 
 static bool is_dev_null(int fd)
 {
@@ -24,13 +25,11 @@ static bool is_dev_null(int fd)
 }
 
 /* Options that cannot work in a VM are refused, those without a meaning here are accepted. */
-int launch_check_options(const struct launch_options *options, struct err *err)
+int launch_check_options(const struct launch_options *options, struct preserved_fds *preserved, struct err *err)
 {
-	if (options->preserve_fds > 0)
-		return err_msg(err, ENOTSUP, "option --preserve-fds: descriptors of the host cannot be passed into a VM");
 	if (options->pidfd_socket)
 		return err_msg(err, ENOTSUP, "option --pidfd-socket is not supported");
-	return 0;
+	return preserve_inspect(preserved, options->preserve_fds + preserve_listen_fds(), err);
 }
 
 int launch_check_terminal(const struct launch_options *options, const json_t *process, bool foreground, struct err *err)
@@ -72,13 +71,14 @@ int launch_make_report_socket(struct standin_job *job, int *ret_ours, struct err
 	return 0;
 }
 
-void launch_fill_stdio(Cella__Agent__Stdio *stdio, const struct standin_job *job)
+void launch_fill_stdio(struct launch_stdio *stdio, const struct standin_job *job)
 {
-	cella__agent__stdio__init(stdio);
-	stdio->token = (char *)job->token;
-	stdio->stdin = job->streams[0];
-	stdio->stdout = job->streams[1];
-	stdio->stderr = job->streams[2];
+	cella__agent__stdio__init(&stdio->message);
+	stdio->message.token = (char *)job->token;
+	stdio->message.stdin = job->streams[0];
+	stdio->message.stdout = job->streams[1];
+	stdio->message.stderr = job->streams[2];
+	preserve_fill(&stdio->message, &job->preserved, stdio->preserved, stdio->list);
 }
 
 void launch_fill_seccomp(Cella__Agent__SeccompFilter *filter, const struct seccomp_program *program)

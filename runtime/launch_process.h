@@ -13,8 +13,8 @@
 #include "runtime/standin.h"
 #include "runtime/terminal.h"
 
-/* Options that cannot work in a VM are refused, those without a meaning here are accepted. */
-int launch_check_options(const struct launch_options *options, struct err *err) must_check;
+/* Options that cannot work in a VM are refused, those without a meaning here are accepted. Notes preserved descriptors. */
+int launch_check_options(const struct launch_options *options, struct preserved_fds *preserved, struct err *err) must_check;
 
 /* Whether the options fit process.terminal. */
 int launch_check_terminal(const struct launch_options *options, const json_t *process, bool foreground,
@@ -27,8 +27,12 @@ int launch_set_up_streams(const struct launch_options *options, const json_t *pr
 /* job->report and our end of it; both are the caller's. */
 int launch_make_report_socket(struct standin_job *job, int *ret_ours, struct err *err) must_check;
 
-/* Parts of a request; they borrow. */
-void launch_fill_stdio(Cella__Agent__Stdio *stdio, const struct standin_job *job);
+/* Parts of a request; they borrow, and have to live until it is packed. */
+struct launch_stdio {
+	Cella__Agent__Stdio message;
+	Cella__Agent__Preserved preserved[PRESERVED_MAX], *list[PRESERVED_MAX];
+};
+void launch_fill_stdio(struct launch_stdio *stdio, const struct standin_job *job);
 void launch_fill_seccomp(Cella__Agent__SeccompFilter *filter, const struct seccomp_program *program);
 
 /* A request as bytes, owned by the caller, or NULL. */

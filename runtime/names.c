@@ -71,7 +71,7 @@ static void guest_asks(void *ctx, uint32_t events)
 			close(fd);
 		return;
 	}
-	if (relay_new(names->loop, fd, server, relay_done, names, &err))
+	if (relay_new(names->loop, fd, server, RELAY_BOTH, relay_done, names, &err))
 		names->n++;
 	else
 		log_warn_limited("%s", err.msg);

@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "runtime/agent_client.h"
 #include "runtime/oom.h"
+#include "runtime/preserve.h"
 #include "runtime/runtime.h"
 #include "runtime/standin_root.h"
 #include "runtime/vm_owner.h"
@@ -40,6 +41,7 @@ struct standin {
 	struct vm_owner owner; /* unused where owns_vm() is false */
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
+	struct preserve preserve;
 	bool committed;
 	bool ended; /* the guest's process has */
 	int status;
@@ -63,13 +65,16 @@ static int read_job(struct standin *standin)
 	if (!standin->request || io_read_all(fd, standin->request, standin->job.request_len) < 0)
 		return -1;
 	close(fd);
+	/* They are the container's, not a hook's. */
+	for (size_t i = 0; i < standin->job.preserved.n; i++)
+		(void)fcntl(PRESERVED_FIRST + (int)i, F_SETFD, FD_CLOEXEC);
 	return 0;
 }
 
 static void maybe_finish(struct standin *standin)
 {
 	/* Every byte of output is with the reader before we are gone. */
-	if (standin->ended && !standin->outputs[0] && !standin->outputs[1])
+	if (standin->ended && !standin->outputs[0] && !standin->outputs[1] && !standin->preserve.open)
 		loop_stop(standin->loop);
 }
 
@@ -87,6 +92,11 @@ static void error_done(void *ctx)
 
 	standin->outputs[1] = NULL;
 	maybe_finish(standin);
+}
+
+static void preserved_done(void *ctx)
+{
+	maybe_finish(ctx);
 }
 
 static void input_done(void *ctx)
@@ -242,6 +252,7 @@ static void process_ended(void *ctx, const struct err *err, const uint8_t *paylo
 		cella__agent__wait_process_response__free_unpacked(response, NULL);
 	if (standin->input)
 		copier_cancel(ptr_take(&standin->input));
+	preserve_finish(&standin->preserve);
 	maybe_finish(standin);
 }
 
@@ -358,7 +369,8 @@ static int set_up(struct standin *standin, struct err *err)
 		return -err->code;
 	if (connect_agent(standin, err) < 0 || send_request(standin, err) < 0)
 		return -err->code;
-	if (connect_streams(standin, err) < 0 || wait_for_process(standin, err) < 0)
+	if (connect_streams(standin, err) < 0 ||
+	    preserve_connect(&standin->preserve, &standin->job, standin->loop, preserved_done, standin, err) < 0 || wait_for_process(standin, err) < 0)
 		return -err->code;
 	pass_window_size(standin);
 	return *standin->job.exec_id ? 0 : take_place(standin, err);

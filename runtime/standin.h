@@ -19,9 +19,18 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "agent/ports.h"
 #include "lib/cgroup.h"
 #include "lib/err.h"
 #include "runtime/state.h"
+
+/* Descriptors from PRESERVED_FIRST on that go to the process (runtime/preserve.h). */
+struct preserved_fds {
+	struct {
+		bool readable, writable; /* neither: there is none of this number */
+	} fds[PRESERVED_MAX];
+	size_t n;
+};
 
 /* Written as it is to a memfd; the packed first request (CreateContainer or ExecProcess) follows. */
 struct standin_job {
@@ -32,6 +41,7 @@ struct standin_job {
 	int vmm_pidfd;
 	bool terminal;
 	bool streams[3]; /* connect this standard stream to the guest's */
+	struct preserved_fds preserved;
 	char vm_dir[PATH_MAX + 8];
 	char directory[PATH_MAX];
 	char bundle[PATH_MAX]; /* empty for exec */

@@ -94,6 +94,10 @@ static _Noreturn void become_standin(const struct launch *launch)
 	for (size_t i = 0; i < ARRAY_SIZE(keep); i++)
 		if (keep[i] >= 0 && fcntl(keep[i], F_SETFD, 0) < 0)
 			_exit(1);
+	for (size_t i = 0; i < launch->job->preserved.n; i++)
+		if ((launch->job->preserved.fds[i].readable || launch->job->preserved.fds[i].writable) &&
+		    fcntl(PRESERVED_FIRST + (int)i, F_SETFD, 0) < 0)
+			_exit(1);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	snprintf(variable, sizeof(variable), "_CELLA_STANDIN=%d", launch->job_fd);
