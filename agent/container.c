@@ -190,16 +190,17 @@ static int start_first_process(struct containers *containers, struct container *
 			       const Cella__Agent__CreateContainerRequest *request, struct ttrpc *conn, uint32_t stream,
 			       struct err *err)
 {
+	struct disk_mounts disks;
 	struct spawn spawn = {
 		.config = container->config,
 		.process = json_object_get(container->config, "process"),
 		.rootfs = { .config = container->config, .share = container->rootfs_share, .shared = container->shared,
-			    .nshared = container->nshared },
+			    .nshared = container->nshared, .disks = &disks },
 		.cgroup = &container->cgroup,
 		.id = container->id,
 		.bundle = request->bundle,
 	};
-	struct process *process;
+	struct process *process = NULL;
 
 	spawn.own_network = container->own_network = request->own_network;
 	if (find_joins(containers, &spawn, request, err) < 0)
@@ -207,7 +208,9 @@ static int start_first_process(struct containers *containers, struct container *
 	if (spawn_wants_namespace(container->config, "user") && network_open_to_all(err) < 0)
 		return -err->code;
 	set_seccomp(&spawn, request->seccomp);
-	process = process_new(container, containers->loop, "", &spawn, request->stdio, err);
+	if (disks_mount(&disks, container->config, request->disks, request->n_disks, err) == 0)
+		process = process_new(container, containers->loop, "", &spawn, request->stdio, err);
+	disks_unmount(&disks);
 	if (!process)
 		return -err->code;
 	add_process(container, process, conn, stream);

@@ -28,6 +28,7 @@ struct plan {
 	const char *fs_options[FS_OPTIONS_MAX]; /* "key" or "key=value", borrowed */
 	size_t nfs_options;
 	const struct shared_mount *shared; /* NULL: not a bind mount from the host */
+	const struct disk_mount *disk;	   /* NULL: not on a disk */
 };
 
 static int add_option(struct plan *plan, const char *text, struct err *err)
@@ -81,6 +82,9 @@ static int make_plan(struct plan *plan, const struct mount_context *context, con
 	for (i = 0; i < context->nshared; i++)
 		if (context->shared[i].index == index)
 			plan->shared = &context->shared[i];
+	for (i = 0; context->disks && i < context->disks->n; i++)
+		if (context->disks->list[i].index == index)
+			plan->disk = &context->disks->list[i];
 	/* Also one that the host has mounted for us (an overlay of its directories): its options were the host's. */
 	if (plan->shared)
 		plan->bind = true;
@@ -160,6 +164,18 @@ static int create_filesystem(const struct plan *plan, struct err *err)
 	return fd < 0 ? err_set(err, errno, "mount %s", plan->type) : fd;
 }
 
+static int open_source(const struct plan *plan, const struct mount_context *context, struct err *err)
+{
+	int fd;
+
+	if (plan->bind)
+		return open_bind_source(plan, context, err);
+	if (!plan->disk)
+		return create_filesystem(plan, err);
+	fd = fcntl(plan->disk->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? err_set(err, errno, "the disk's file system") : fd;
+}
+
 static bool source_is_file(const struct plan *plan, int source)
 {
 	struct stat st;
@@ -214,7 +230,7 @@ static int carry_out(const struct mount_context *context, const struct plan *pla
 
 	if (plan->remount)
 		return remount(context, plan, err);
-	source = plan->bind ? open_bind_source(plan, context, err) : create_filesystem(plan, err);
+	source = open_source(plan, context, err);
 	if (source < 0)
 		return -err->code;
 	target = open_target(context, plan, source_is_file(plan, source), err);
@@ -231,6 +247,14 @@ static int carry_out(const struct mount_context *context, const struct plan *pla
 	if (move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return err_set(err, errno, "attach");
 	return set_attributes(source, plan, false, err);
+}
+
+int mount_create(const json_t *entry, struct err *err)
+{
+	const struct mount_context none = { .rootfs = -1, .share = -1 };
+	struct plan plan;
+
+	return make_plan(&plan, &none, entry, 0, err) < 0 ? -err->code : create_filesystem(&plan, err);
 }
 
 int mount_entry(const struct mount_context *context, const json_t *entry, unsigned int index, struct err *err)

@@ -15,12 +15,26 @@ struct shared_mount {
 	bool is_file;
 };
 
+/* File systems on disks, not attached yet. */
+struct disk_mounts {
+	int root; /* the container's root, owned; -1: it is a shared directory */
+	struct disk_mount {
+		unsigned int index; /* in config.json's mounts */
+		int fd;		    /* owned */
+	} *list;			    /* owned */
+	size_t n;
+};
+
 struct mount_context {
 	int rootfs; /* O_PATH directory; targets are resolved in it */
 	int share;  /* O_PATH directory of the shares */
 	const struct shared_mount *shared; /* borrowed */
 	size_t nshared;
+	const struct disk_mounts *disks;
 };
+
+/* The file system of one entry, which is no bind mount: a detached mount. */
+int mount_create(const json_t *entry, struct err *err) must_check;
 
 /* Mounts one entry of config.json's mounts. */
 int mount_entry(const struct mount_context *context, const json_t *entry, unsigned int index, struct err *err) must_check;

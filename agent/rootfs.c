@@ -29,16 +29,26 @@ static int isolate_mounts(struct err *err)
 	return 0;
 }
 
-/* The shared directory on ROOTFS_PATH, as a mount of its own: pivot_root(2) needs one. */
-static int mount_root(const struct rootfs_plan *plan, struct err *err)
+static int open_shared(const char *name, struct err *err)
 {
 	auto_fd share = open(GUEST_SHARE, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	auto_fd tree = share < 0 ? -1 :
-				   open_tree(share, plan->share, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
-									AT_SYMLINK_NOFOLLOW);
+	int tree = share < 0 ? -1 :
+			       open_tree(share, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
+
+	return tree < 0 ? err_set(err, errno, "open the root file system") : tree;
+}
+
+/* The shared directory or the disk on ROOTFS_PATH, as a mount of its own: pivot_root(2) needs one. */
+static int mount_root(const struct rootfs_plan *plan, struct err *err)
+{
+	auto_fd tree = -1;
 	int fd;
 
-	if (tree < 0 || move_mount(tree, "", AT_FDCWD, ROOTFS_PATH, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	/* A disk's was mounted by the agent: device rules and user namespaces are the container's, not the runtime's. */
+	tree = plan->disks->root < 0 ? open_shared(plan->share, err) : fcntl(plan->disks->root, F_DUPFD_CLOEXEC, 0);
+	if (tree < 0)
+		return plan->disks->root < 0 ? -err->code : err_set(err, errno, "the root's disk");
+	if (move_mount(tree, "", AT_FDCWD, ROOTFS_PATH, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_set(err, errno, "mount the root file system");
 	fd = open(ROOTFS_PATH, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_set(err, errno, "open the root file system") : fd;
@@ -48,7 +58,8 @@ static int mount_all(const struct rootfs_plan *plan, int rootfs, struct err *err
 {
 	auto_fd share = open(GUEST_SHARE, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct mount_context context = {
-		.rootfs = rootfs, .share = share, .shared = plan->shared, .nshared = plan->nshared
+		.rootfs = rootfs, .share = share, .shared = plan->shared, .nshared = plan->nshared,
+		.disks = plan->disks
 	};
 	const json_t *mounts = json_object_get(plan->config, "mounts"), *entry;
 	size_t i;

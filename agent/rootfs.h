@@ -13,6 +13,7 @@ struct rootfs_plan {
 	const char *share;	  /* the root's entry in the shared directory */
 	const struct shared_mount *shared;
 	size_t nshared;
+	const struct disk_mounts *disks;
 };
 
 /*

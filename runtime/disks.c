@@ -15,6 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/json.h"
+#include "lib/mount_options.h"
 
 #define MAJOR_LOOP 7
 
@@ -68,7 +69,103 @@ static int open_disk(struct disk *disk, const json_t *config, const json_t *devi
 	if (fstat(disk->fd, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != makedev((unsigned int)major, (unsigned int)minor))
 		return err_msg(err, ENODEV, "linux.devices[%zu]: /dev/block/%" PRId64 ":%" PRId64 " is another device", disk->index,
 			       major, minor);
-	snprintf(disk->id, sizeof(disk->id), "cella%zu", disk->index);
+	return 0;
+}
+
+static struct disk *add(struct disk_list *list, Cella__Agent__Disk__Place place, size_t index, struct err *err)
+{
+	struct disk *disk = &list->disks[list->n];
+
+	if (list->n == DISKS_MAX) {
+		err_msg(err, E2BIG, "config.json has more than %d block devices", DISKS_MAX);
+		return NULL;
+	}
+	*disk = (struct disk){ .place = place, .index = index, .fd = -1 };
+	snprintf(disk->id, sizeof(disk->id), "cella%zu", list->n++);
+	return disk;
+}
+
+static bool is_block_device(const char *path)
+{
+	struct stat st;
+
+	return *path == '/' && stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+static int open_path(struct disk *disk, const char *path, bool read_only, struct err *err)
+{
+	struct stat st;
+
+	disk->read_only = read_only;
+	disk->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (disk->fd < 0)
+		return err_set(err, errno, "open %s", path);
+	if (fstat(disk->fd, &st) < 0 || !S_ISBLK(st.st_mode))
+		return err_msg(err, ENOTBLK, "%s is no block device any more", path);
+	return 0;
+}
+
+/* A file system of the host's kernel would be mounted here; the guest's reads the device itself. */
+static bool is_disk_mount(const json_t *mount)
+{
+	const char *type = json_get_string(mount, "type", "");
+	const json_t *options = json_object_get(mount, "options"), *entry;
+	size_t i;
+
+	if (!strcmp(type, "bind") || !is_block_device(json_get_string(mount, "source", "")))
+		return false;
+	json_array_foreach(options, i, entry) {
+		const struct mount_option *option = mount_option_find(json_string_value(entry));
+
+		if (option && option->bind)
+			return false;
+	}
+	return true;
+}
+
+static bool has_option(const json_t *mount, const char *name)
+{
+	const json_t *options = json_object_get(mount, "options"), *entry;
+	size_t i;
+
+	json_array_foreach(options, i, entry)
+		if (!strcmp(json_string_value(entry), name))
+			return true;
+	return false;
+}
+
+bool disks_is_root(const json_t *config)
+{
+	return is_block_device(json_get_string(json_object_get(config, "root"), "path", ""));
+}
+
+static int open_root(struct disk_list *list, const json_t *config, struct err *err)
+{
+	const json_t *root = json_object_get(config, "root");
+	struct disk *disk;
+
+	if (!disks_is_root(config))
+		return 0;
+	disk = add(list, CELLA__AGENT__DISK__PLACE__ROOT, 0, err);
+	if (!disk || open_path(disk, json_get_string(root, "path", ""), json_get_bool(root, "readonly", false), err) < 0)
+		return err_wrap(err, "root.path");
+	return 0;
+}
+
+static int open_mounts(struct disk_list *list, const json_t *config, struct err *err)
+{
+	const json_t *mount;
+	size_t i;
+
+	json_array_foreach(json_object_get(config, "mounts"), i, mount) {
+		struct disk *disk;
+
+		if (!is_disk_mount(mount))
+			continue;
+		disk = add(list, CELLA__AGENT__DISK__PLACE__MOUNT, i, err);
+		if (!disk || open_path(disk, json_get_string(mount, "source", ""), has_option(mount, "ro"), err) < 0)
+			return err_wrap(err, "mounts[%zu].source", i);
+	}
 	return 0;
 }
 
@@ -78,13 +175,15 @@ int disks_open(struct disk_list *list, const json_t *config, struct err *err)
 	size_t i;
 
 	list->n = 0;
+	if (open_root(list, config, err) < 0 || open_mounts(list, config, err) < 0)
+		return -err->code;
 	json_array_foreach(json_object_get(json_object_get(config, "linux"), "devices"), i, device) {
+		struct disk *disk;
+
 		if (!disks_is_one(config, device))
 			continue;
-		if (list->n == DISKS_MAX)
-			return err_msg(err, E2BIG, "linux.devices: more than %d block devices", DISKS_MAX);
-		list->disks[list->n] = (struct disk){ .index = i, .fd = -1 };
-		if (open_disk(&list->disks[list->n++], config, device, err) < 0)
+		disk = add(list, CELLA__AGENT__DISK__PLACE__DEVICE, i, err);
+		if (!disk || open_disk(disk, config, device, err) < 0)
 			return -err->code;
 	}
 	return 0;

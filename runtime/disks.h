@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Block devices of the host that a container was given by name (`--device /dev/sdb`): each becomes a virtio-blk device of
- * the VM. A privileged container lists all devices of the host without being given any: those stay out.
+ * Block devices of the host that a container was given by name, as a device (`--device /dev/sdb`), as the source of a mount
+ * or as its root: each becomes a virtio-blk device of the VM, whose kernel reads the file system. A privileged container
+ * lists all devices of the host without being given any: those stay out.
  */
 #ifndef RUNTIME_DISKS_H
 #define RUNTIME_DISKS_H
@@ -10,12 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/proto/agent.pb-c.h"
 #include "lib/err.h"
 
 #define DISKS_MAX 8 /* CONFIG_DISKS_MAX of the VMM */
 
 struct disk {
-	size_t index; /* in linux.devices */
+	Cella__Agent__Disk__Place place;
+	size_t index; /* in linux.devices or mounts */
 	char id[16];  /* the guest finds it by this */
 	int fd;	      /* owned */
 	bool read_only;
@@ -28,6 +31,9 @@ struct disk_list {
 
 /* Whether config.json gives this entry of linux.devices to the container as a disk. */
 bool disks_is_one(const json_t *config, const json_t *device);
+
+/* Whether root.path is a block device rather than a directory. */
+bool disks_is_root(const json_t *config);
 
 int disks_open(struct disk_list *list, const json_t *config, struct err *err) must_check;
 void disks_close(struct disk_list *list);

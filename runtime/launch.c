@@ -198,8 +198,10 @@ static int refuse_disks(const struct creation *c, struct err *err)
 	int ret = disks_open(&disks, c->config, err);
 
 	if (ret == 0 && disks.n)
-		ret = err_msg(err, ENOTSUP, "linux.devices[%zu]: a block device of the host in a container that joins a pod's VM",
-			      disks.disks[0].index);
+		ret = err_msg(err, ENOTSUP, "%s: a block device of the host in a container that joins a pod's VM",
+			      disks.disks[0].place == CELLA__AGENT__DISK__PLACE__DEVICE ? "linux.devices" :
+			      disks.disks[0].place == CELLA__AGENT__DISK__PLACE__MOUNT  ? "mounts" :
+											  "root.path");
 	disks_close(&disks);
 	return ret;
 }
@@ -274,6 +276,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 		cella__agent__disk__init(&disks[i]);
 		disks[i].index = (uint32_t)c->disks.disks[i].index;
 		disks[i].id = c->disks.disks[i].id;
+		disks[i].place = c->disks.disks[i].place;
 		disk_list[request.n_disks++] = &disks[i];
 	}
 	request.disks = disk_list;

@@ -14,6 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/mount_options.h"
+#include "runtime/disks.h"
 
 void share_name(char out[SHARE_NAME_MAX], const char *prefix, int mount_index)
 {
@@ -48,6 +49,17 @@ static int full_path(char out[PATH_MAX], const char *bundle, const char *path)
 	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+/* What the file server and the stand-in have for a root that is a disk: nothing. */
+static int open_empty_root(struct err *err)
+{
+	auto_fd fs = fsopen("tmpfs", FSOPEN_CLOEXEC), fd = -1;
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_set(err, errno, "root.path: create an empty directory");
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY);
+	return fd < 0 ? err_set(err, errno, "root.path: create an empty directory") : fd_take(&fd);
+}
+
 int share_open_root(const char *bundle, const json_t *config, char full[PATH_MAX], struct err *err)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV };
@@ -57,6 +69,10 @@ int share_open_root(const char *bundle, const json_t *config, char full[PATH_MAX
 
 	if (full_path(full, bundle, path) < 0)
 		return err_set(err, ENAMETOOLONG, "root.path '%s'", path);
+	if (disks_is_root(config)) {
+		strcpy(full, bundle); /* a directory to mount it on */
+		return open_empty_root(err);
+	}
 	fd = open_tree(AT_FDCWD, full, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (fd < 0)
 		return err_set(err, errno, "root.path: open root file system %s", full);
