@@ -42,6 +42,7 @@
 #include "runtime/terminal.h"
 #include "runtime/vm.h"
 #include "runtime/vm_control.h"
+#include "runtime/vm_section.h"
 
 #define KILL_TIMEOUT_MS 10000
 
@@ -86,7 +87,8 @@ static int load(struct creation *c, const char *id, struct err *err)
 	    seccomp_compile(json_object_get(json_object_get(c->config, "linux"), "seccomp"), c->runtime->root, &c->seccomp,
 			    err) < 0)
 		return -err->code;
-	if (pod_find(&c->pod, c->runtime->root, c->config, err) < 0)
+	if (pod_find(&c->pod, c->runtime->root, c->config, err) < 0 ||
+	    vm_section_apply(c->config, !*c->pod.vm_owner, &c->settings, err) < 0)
 		return -err->code;
 	if (*c->pod.vm_owner)
 		pod_share_prefix(id, c->share_prefix);

@@ -33,6 +33,8 @@ static const struct key keys[] = {
 	NUMBER("vm", "vcpus", vcpus, 1, 32),
 	NUMBER("vm", "boot_timeout_s", boot_timeout_s, 1, 3600),
 	STRING("vm", "kernel_parameters", kernel_parameters),
+	STRING("vm", "spec_images", spec_images),
+	NUMBER("vm", "spec_parameters", spec_parameters, 0, 1),
 };
 
 struct parse {

@@ -17,6 +17,8 @@ struct settings {
 	unsigned int vcpus;
 	unsigned int boot_timeout_s; /* until the agent must have answered */
 	char kernel_parameters[1024]; /* added to ours */
+	char spec_images[PATH_MAX];   /* directory of guest images that config.json may choose from; empty: none */
+	unsigned int spec_parameters; /* 1: config.json may add kernel parameters */
 };
 
 /* A missing file means the defaults; an unknown key or a bad value is an error that names it. */

@@ -46,6 +46,11 @@ static const struct field fields[] = {
 	{ "linux", "rootfsPropagation", JSON_STRING, false, JSON_NULL },
 	{ "linux", "maskedPaths", JSON_ARRAY, false, JSON_STRING },
 	{ "linux", "readonlyPaths", JSON_ARRAY, false, JSON_STRING },
+	{ "", "vm", JSON_OBJECT, false, JSON_NULL },
+	{ "vm", "kernel", JSON_OBJECT, false, JSON_NULL },
+	{ "vm.kernel", "path", JSON_STRING, false, JSON_NULL },
+	{ "vm.kernel", "initrd", JSON_STRING, false, JSON_NULL },
+	{ "vm.kernel", "parameters", JSON_ARRAY, false, JSON_STRING },
 	{ "linux", "seccomp", JSON_OBJECT, false, JSON_NULL },
 	{ "linux", "timeOffsets", JSON_OBJECT, false, JSON_NULL },
 	{ "linux", "personality", JSON_OBJECT, false, JSON_NULL },
@@ -321,7 +326,6 @@ static int check_unsupported(const json_t *config, struct err *err)
 		{ "linux.resources.cpu", "realtimePeriod", "cgroup v2 has no such limit" },
 		{ "linux.seccomp", "listenerPath", "a process of the host cannot answer for a kernel of its own" },
 		{ "process", "execCPUAffinity", "the guest's processors are not the host's" },
-		{ "", "vm", "kernel and image are the administrator's choice" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
