@@ -32,6 +32,7 @@ static const struct key keys[] = {
 	NUMBER("vm", "overhead_mib", overhead_mib, 0, 1 << 16),
 	NUMBER("vm", "vcpus", vcpus, 1, 32),
 	NUMBER("vm", "boot_timeout_s", boot_timeout_s, 1, 3600),
+	NUMBER("vm", "network_mbit", network_mbit, 0, 1 << 20),
 	STRING("vm", "kernel_parameters", kernel_parameters),
 	STRING("vm", "spec_images", spec_images),
 	NUMBER("vm", "spec_parameters", spec_parameters, 0, 1),

@@ -16,6 +16,7 @@ struct settings {
 	unsigned int overhead_mib; /* added to a memory limit */
 	unsigned int vcpus;
 	unsigned int boot_timeout_s; /* until the agent must have answered */
+	unsigned int network_mbit; /* the most each way, for each link, in a second; 0: no limit */
 	char kernel_parameters[1024]; /* added to ours */
 	char spec_images[PATH_MAX];   /* directory of guest images that config.json may choose from; empty: none */
 	unsigned int spec_parameters; /* 1: config.json may add kernel parameters */

@@ -127,6 +127,8 @@ static void build_args(struct args *args, const struct vm_start *start, const st
 	add(args, "--balloon");
 	for (size_t i = 0; i < start->shares->n; i++)
 		add(args, "--share=%s=%d", start->shares->shares[i].name, start->shares->shares[i].fd);
+	if (start->settings->network_mbit)
+		add(args, "--net-rate=%llu", start->settings->network_mbit * 1000000ULL / 8);
 	for (size_t i = 0; i < start->network->n; i++) {
 		const struct network_link *link = &start->network->links[i];
 

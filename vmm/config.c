@@ -277,6 +277,16 @@ static int set_net(struct config *config, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_net_rate(struct config *config, const char *value, struct err *err)
+{
+	unsigned long long rate;
+
+	if (parse_number(value, 1000, 1ULL << 40, &rate, err) < 0)
+		return -err->code;
+	config->net_rate = rate;
+	return 0;
+}
+
 static int set_log_json(struct config *config, const char *value, struct err *err)
 {
 	(void)value;
@@ -335,6 +345,7 @@ static const struct option_rule rules[] = {
 	{ "--disk-ro", "ID=FILE", set_disk_ro, "the same, read only" },
 	{ "--disk-fd", "ID=FD", set_disk_fd, "the same, already open, read only if opened so" },
 	{ "--net", "MAC=FD", set_net, "network device over an open tap with a virtio header" },
+	{ "--net-rate", "BYTES", set_net_rate, "that each network device may receive in a second, and send" },
 	{ "--log-json", NULL, set_log_json, "log lines as JSON" },
 	{ "--debug", NULL, set_debug, "log more" },
 	{ "--help", NULL, set_help, "this text" },

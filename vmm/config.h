@@ -58,6 +58,7 @@ struct config {
 	size_t ndisks;
 	struct config_net nets[CONFIG_NETS_MAX];
 	size_t nnets;
+	uint64_t net_rate; /* bytes a second, each way, of each; 0: no limit */
 	bool log_json;
 	bool debug;
 	bool show_help, show_version;

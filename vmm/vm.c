@@ -225,7 +225,7 @@ static int create_devices(struct vm *vm, struct err *err)
 	for (size_t i = 0; i < config->nnets && ret == 0; i++) {
 		const struct config_net *net = &config->nets[i];
 
-		ret = devices_plug_net(&vm->devices, net_new(vm->mem, vm->loop, net->tap, net->mac, err), net->mac, err);
+		ret = devices_plug_net(&vm->devices, net_new(vm->mem, vm->loop, net->tap, net->mac, config->net_rate, err), net->mac, err);
 	}
 	if (ret == 0 && config->console)
 		ret = devices_plug(&vm->devices, console_new(vm->mem, vm->loop, &vm->serial, vm->console_fd, err), console_free, err);
@@ -454,7 +454,7 @@ int vm_add_net(struct vm *vm, const uint8_t mac[6], int tap, struct err *err)
 
 	if (own < 0)
 		return err_set(err, errno, "take the tap");
-	virtio = net_new(vm->mem, vm->loop, own, mac, err);
+	virtio = net_new(vm->mem, vm->loop, own, mac, vm->config->net_rate, err);
 	if (!virtio)
 		close(own);
 	return devices_insert_net(&vm->devices, virtio, mac, err);

@@ -20,7 +20,7 @@ static void set_up(struct driver *driver)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
 	wire = pair[1];
-	driver->device = net_new(driver->mem, driver->loop, pair[0], mac, &err);
+	driver->device = net_new(driver->mem, driver->loop, pair[0], mac, 0, &err);
 	if (!driver->device)
 		abort();
 }

@@ -44,6 +44,8 @@
 	ALLOW_ARG(socket, 0, AF_UNIX) /* vsock: guest to host */                                                        \
 	ALLOW(connect)		/* the same; only what lies in the jail can be reached */                               \
 	ALLOW(io_uring_enter)	/* blk */                                                                               \
+	ALLOW(timerfd_create)	/* rate_limit: a network device comes into a slot */                                    \
+	ALLOW(timerfd_settime)	/* rate_limit */                                                                        \
 	ALLOW(writev)		/* net: to the tap */                                                                               \
 	ALLOW(tgkill)		/* vcpu_pause_all */                                                                    \
 	ALLOW_IOCTL(KVM_SET_USER_MEMORY_REGION) /* control: memory */                                                           \

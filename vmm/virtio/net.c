@@ -25,6 +25,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "vmm/rate_limit.h"
 
 enum { QUEUE_RX, QUEUE_TX, QUEUES };
 
@@ -38,6 +39,7 @@ struct net {
 	struct virtio_net_config config;
 	struct loop *loop; /* borrowed */
 	int tap;	   /* owned */
+	struct rate_limit rx, tx;
 	size_t waiting;	   /* bytes of the packet that waits for buffers; 0: none */
 	uint8_t packet[PACKET_MAX];
 };
@@ -113,10 +115,16 @@ static void receive(struct net *net)
 		int ret;
 
 		if (!net->waiting) {
-			ssize_t n = read(net->tap, net->packet, sizeof(net->packet));
+			ssize_t n;
 
+			if (!rate_limit_open(&net->rx)) {
+				loop_modify(net->loop, net->tap, 0);
+				break;
+			}
+			n = read(net->tap, net->packet, sizeof(net->packet));
 			if (n < (ssize_t)HEADER_BYTES)
 				break;
+			rate_limit_spend(&net->rx, (size_t)n);
 			net->waiting = (size_t)n;
 		}
 		ret = deliver(net);
@@ -157,11 +165,12 @@ static void transmit(struct net *net)
 	do {
 		int ret = 0;
 
-		while (budget > 0 && (ret = virtqueue_pop(vq, &chain)) > 0) {
+		while (budget > 0 && rate_limit_open(&net->tx) && (ret = virtqueue_pop(vq, &chain)) > 0) {
 			/* What the kernel refuses (a header that lies, an interface that is down) is lost, as on a wire. */
 			if (chain.readable_bytes >= HEADER_BYTES && chain.readable_bytes <= PACKET_MAX &&
 			    writev(net->tap, chain.readable, (int)chain.nreadable) < 0)
 				log_debug("net: packet lost: %s", strerror(errno));
+			rate_limit_spend(&net->tx, chain.readable_bytes);
 			virtqueue_push(vq, chain.head, 0);
 			budget--;
 		}
@@ -169,10 +178,35 @@ static void transmit(struct net *net)
 			virtio_device_needs_reset(&net->device, "malformed packet");
 			return;
 		}
-	} while (budget > 0 && virtqueue_enable_notify(vq));
+		/* The limit calls when there is room again; kicks before that find it closed. */
+	} while (budget > 0 && rate_limit_open(&net->tx) && virtqueue_enable_notify(vq));
 	virtio_device_notify_used(&net->device, vq);
 	if (budget == 0 && write(net->device.kicks[QUEUE_TX], &one, sizeof(one)) != sizeof(one))
 		virtio_device_needs_reset(&net->device, "cannot wake a queue");
+}
+
+static void receive_allowed(void *ctx, uint32_t events)
+{
+	struct net *net = ctx;
+
+	(void)events;
+	pthread_mutex_lock(&net->device.lock);
+	rate_limit_wake(&net->rx);
+	if (net->device.active)
+		loop_modify(net->loop, net->tap, EPOLLIN);
+	pthread_mutex_unlock(&net->device.lock);
+}
+
+static void transmit_allowed(void *ctx, uint32_t events)
+{
+	struct net *net = ctx;
+
+	(void)events;
+	pthread_mutex_lock(&net->device.lock);
+	rate_limit_wake(&net->tx);
+	if (net->device.active)
+		transmit(net);
+	pthread_mutex_unlock(&net->device.lock);
 }
 
 static void net_kick(struct virtio_device *device, unsigned int queue)
@@ -223,7 +257,7 @@ static const struct virtio_device_ops net_ops = {
 #define FEATURE(name) (1ULL << VIRTIO_NET_F_##name)
 
 struct virtio_device *net_new(const struct memory *mem, struct loop *loop, int tap, const uint8_t mac[NET_MAC_BYTES],
-			      struct err *err)
+			      uint64_t bytes_per_second, struct err *err)
 {
 	uint64_t features = FEATURE(MAC) | FEATURE(STATUS) | FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) |
 			    FEATURE(HOST_TSO6) | FEATURE(GUEST_TSO4) | FEATURE(GUEST_TSO6) | FEATURE(MRG_RXBUF);
@@ -234,7 +268,7 @@ struct virtio_device *net_new(const struct memory *mem, struct loop *loop, int t
 		return NULL;
 	}
 	net->loop = loop;
-	net->tap = -1;
+	net->tap = net->rx.timer = net->tx.timer = -1;
 	memcpy(net->config.mac, mac, NET_MAC_BYTES);
 	net->config.status = VIRTIO_NET_S_LINK_UP;
 	if (virtio_device_init(&net->device, &net_ops, mem, features, &net->config, sizeof(net->config), err) < 0) {
@@ -246,7 +280,9 @@ struct virtio_device *net_new(const struct memory *mem, struct loop *loop, int t
 		net_free(&net->device);
 		return NULL;
 	}
-	if (loop_add(loop, tap, 0, tap_ready, net, err) < 0) {
+	if (rate_limit_init(&net->rx, bytes_per_second, loop, receive_allowed, net, err) < 0 ||
+	    rate_limit_init(&net->tx, bytes_per_second, loop, transmit_allowed, net, err) < 0 ||
+	    loop_add(loop, tap, 0, tap_ready, net, err) < 0) {
 		net_free(&net->device);
 		return NULL;
 	}
@@ -261,6 +297,8 @@ void net_free(struct virtio_device *device)
 	if (!net)
 		return;
 	virtio_device_done(device);
+	rate_limit_done(&net->rx);
+	rate_limit_done(&net->tx);
 	if (net->tap >= 0) {
 		loop_remove(net->loop, net->tap);
 		close(net->tap);

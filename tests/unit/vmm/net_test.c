@@ -15,21 +15,33 @@ enum { RX, TX };
 static struct driver driver;
 static int wire; /* the other end of what stands for the tap: a socket that keeps packets apart */
 
-static int set_up(void **state)
+static int set_up_with(uint64_t bytes_per_second)
 {
 	static const uint8_t mac[NET_MAC_BYTES] = { 2, 0, 0, 0, 0, 1 };
 	struct err err;
 	int pair[2];
 
-	(void)state;
 	driver_init(&driver);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	wire = pair[1];
-	driver.device = net_new(driver.mem, driver.loop, pair[0], mac, &err);
+	driver.device = net_new(driver.mem, driver.loop, pair[0], mac, bytes_per_second, &err);
 	assert_non_null(driver.device);
 	driver.device->driver_features = MERGE;
 	driver_start(&driver);
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return set_up_with(0);
+}
+
+/* A tenth of it, 10000 bytes, at once. */
+static int set_up_limited(void **state)
+{
+	(void)state;
+	return set_up_with(100000);
 }
 
 static int tear_down(void **state)
@@ -157,9 +169,38 @@ static void test_packets_that_are_none(void **state)
 	assert_int_equal(recv(wire, &byte, 1, MSG_DONTWAIT), -1);
 }
 
+/* 60000 bytes overdraw the bucket of 10000: what follows waits for half a second, both ways, and then comes by itself. */
+static void test_a_rate_is_kept(void **state)
+{
+	struct driver_buffer large = { DRIVER_DATA, 60000, 0 }, small = { DRIVER_DATA + 0x10000, 100, 0 };
+	static char packet[70000];
+
+	(void)state;
+	memset(driver_data(&driver, 0, 60000), 0, 60000);
+	driver_offer(&driver, TX, 0, &large, 1);
+	driver_offer(&driver, TX, 1, &small, 1);
+	driver_kick(&driver, TX);
+	assert_int_equal(driver_used(&driver, TX), 1);
+	driver_kick(&driver, TX);
+	assert_int_equal(driver_used(&driver, TX), 1);
+	assert_true(loop_step(driver.loop, 5000) >= 0);
+	assert_int_equal(driver_used(&driver, TX), 2);
+	assert_int_equal(recv(wire, packet, sizeof(packet), MSG_DONTWAIT), 60000);
+	assert_int_equal(recv(wire, packet, sizeof(packet), MSG_DONTWAIT), 100);
+
+	offer_buffers(3, 0x10000);
+	wire_sends(60000, 'a');
+	wire_sends(100, 'b');
+	assert_int_equal(driver_used(&driver, RX), 1);
+	while (driver_used(&driver, RX) == 1) /* the timers, then the tap */
+		assert_true(loop_step(driver.loop, 5000) > 0);
+	assert_int_equal(driver_used(&driver, RX), 2);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TESTS(T(test_a_packet_goes_out_as_it_is), T(test_a_packet_comes_in_one_buffer),
       T(test_a_large_packet_is_spread_over_buffers), T(test_a_packet_waits_for_buffers),
       T(test_without_merging_what_does_not_fit_is_dropped), T(test_malformed_buffers_stop_the_device),
-      T(test_packets_that_are_none))
+      T(test_packets_that_are_none),
+      cmocka_unit_test_setup_teardown(test_a_rate_is_kept, set_up_limited, tear_down))
