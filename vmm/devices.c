@@ -3,19 +3,36 @@
 #include "vmm/devices.h"
 
 #include <errno.h>
+#include <linux/virtio_mmio.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "vmm/virtio/mmio.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/slot.h"
 
-#define QUEUE_NOTIFY 0x50 /* virtio 1.2, 4.2.2 */
-
-void devices_init(struct devices *devices, struct kvm *kvm, struct loop *loop, struct bus *mmio)
+int devices_init(struct devices *devices, struct kvm *kvm, struct loop *loop, struct bus *mmio, struct err *err)
 {
 	*devices = (struct devices){ .kvm = kvm, .loop = loop, .mmio = mmio, .nlines = ARCH_IRQ_FIRST };
+	devices->pages = mmap(NULL, DEVICES_MAX * VIRTIO_MMIO_WINDOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (devices->pages == MAP_FAILED)
+		devices->pages = NULL;
+	devices->acknowledged = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return devices->pages && devices->acknowledged >= 0 ? 0 : err_set(err, errno, "windows of the devices");
+}
+
+int devices_show(struct devices *devices, struct err *err)
+{
+	return devices->n == 0 ? 0 : kvm_add_read_only(devices->kvm, ARCH_MMIO_BASE, devices->pages, devices->n * VIRTIO_MMIO_WINDOW, err);
+}
+
+static uint8_t *page_of(const struct devices *devices, const struct device *device)
+{
+	return devices->pages + (device->window.base - ARCH_MMIO_BASE);
 }
 
 void devices_free(struct devices *devices)
@@ -27,6 +44,10 @@ void devices_free(struct devices *devices)
 			device->free(device->virtio);
 		free(device->slot);
 	}
+	if (devices->pages)
+		munmap(devices->pages, DEVICES_MAX * VIRTIO_MMIO_WINDOW);
+	if (devices->acknowledged >= 0)
+		close(devices->acknowledged);
 }
 
 void devices_serve_resets(struct devices *devices)
@@ -62,7 +83,10 @@ static int connect_device(struct devices *devices, const struct device *device, 
 	int ret = kvm_add_irqfd(devices->kvm, virtio->irq, device->window.irq, err);
 
 	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
-		ret = kvm_add_ioeventfd(devices->kvm, virtio->kicks[i], device->window.base + QUEUE_NOTIFY, i, err);
+		ret = kvm_add_ioeventfd(devices->kvm, virtio->kicks[i], device->window.base + VIRTIO_MMIO_QUEUE_NOTIFY, i, err);
+	if (ret == 0)
+		ret = kvm_add_ioeventfd(devices->kvm, devices->acknowledged, device->window.base + VIRTIO_MMIO_INTERRUPT_ACK,
+					VIRTIO_MMIO_INT_VRING, err);
 	return ret < 0 ? ret : virtio_device_watch(virtio, devices->loop, err);
 }
 
@@ -73,7 +97,7 @@ static int add_slot(struct devices *devices, struct device *device, struct err *
 	device->slot = calloc(1, sizeof(*device->slot));
 	if (!device->slot)
 		return err_set(err, ENOMEM, "create a slot");
-	virtio_slot_init(device->slot);
+	virtio_slot_init(device->slot, page_of(devices, device));
 	ret = bus_add(devices->mmio, device->window.base, device->window.size, virtio_slot_access, device->slot);
 	return ret < 0 ? err_set(err, -ret, "place a slot") : 0;
 }
@@ -100,8 +124,18 @@ int devices_plug(struct devices *devices, struct virtio_device *virtio, device_f
 
 	if (!device)
 		return -err->code;
+	virtio_mmio_show(virtio, page_of(devices, device));
 	ret = bus_add(devices->mmio, device->window.base, device->window.size, virtio_mmio_access, virtio);
 	return ret < 0 ? err_set(err, -ret, "place device %s", virtio->ops->name) : connect_device(devices, device, err);
+}
+
+/* Fills or empties a slot; a vCPU that is in it may be waiting for this thread. */
+static void set_slot(struct devices *devices, struct device *device, struct virtio_device *virtio)
+{
+	while (!virtio_slot_try_set(device->slot, virtio)) {
+		devices_serve_resets(devices);
+		sched_yield();
+	}
 }
 
 int devices_plug_net(struct devices *devices, struct virtio_device *virtio, const uint8_t mac[6], struct err *err)
@@ -111,7 +145,7 @@ int devices_plug_net(struct devices *devices, struct virtio_device *virtio, cons
 	if (!device || add_slot(devices, device, err) < 0 || connect_device(devices, device, err) < 0)
 		return -err->code;
 	memcpy(device->mac, mac, sizeof(device->mac));
-	device->slot->device = device->virtio;
+	set_slot(devices, device, device->virtio);
 	return 0;
 }
 
@@ -126,15 +160,6 @@ int devices_add_slots(struct devices *devices, unsigned int count, struct err *e
 		ret = device ? add_slot(devices, device, err) : -err->code;
 	}
 	return ret;
-}
-
-/* Fills or empties a slot; a vCPU that is in it may be waiting for this thread. */
-static void set_slot(struct devices *devices, struct device *device, struct virtio_device *virtio)
-{
-	while (!virtio_slot_try_set(device->slot, virtio)) {
-		devices_serve_resets(devices);
-		sched_yield();
-	}
 }
 
 static struct device *empty_slot(struct devices *devices)
@@ -211,7 +236,10 @@ int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err
 	device->virtio = NULL;
 	virtio_device_unwatch(virtio, devices->loop);
 	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
-		ret = kvm_remove_ioeventfd(devices->kvm, virtio->kicks[i], device->window.base + QUEUE_NOTIFY, i, err);
+		ret = kvm_remove_ioeventfd(devices->kvm, virtio->kicks[i], device->window.base + VIRTIO_MMIO_QUEUE_NOTIFY, i, err);
+	if (ret == 0)
+		ret = kvm_remove_ioeventfd(devices->kvm, devices->acknowledged, device->window.base + VIRTIO_MMIO_INTERRUPT_ACK,
+					   VIRTIO_MMIO_INT_VRING, err);
 	if (ret == 0)
 		ret = kvm_remove_irqfd(devices->kvm, virtio->irq, device->window.irq, err);
 	device->free(virtio);

@@ -35,11 +35,16 @@ struct devices {
 	struct device all[DEVICES_MAX]; /* slots come last */
 	size_t n;
 	unsigned int nlines; /* of interrupts */
+	uint8_t *pages;	     /* owned: what the guest reads in the windows, one after the other */
+	int acknowledged;    /* eventfd, owned, that nobody reads: where KVM puts acknowledged interrupts */
 };
 
-void devices_init(struct devices *devices, struct kvm *kvm, struct loop *loop, struct bus *mmio);
+int devices_init(struct devices *devices, struct kvm *kvm, struct loop *loop, struct bus *mmio, struct err *err) must_check;
 
-/* Frees every device. The vCPUs have ended. */
+/* Gives the guest its view of the windows. After the last device and slot. */
+int devices_show(struct devices *devices, struct err *err) must_check;
+
+/* Frees every device, also after a failed devices_init. The vCPUs have ended. */
 void devices_free(struct devices *devices);
 
 /*

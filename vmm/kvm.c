@@ -20,13 +20,14 @@ int kvm_ioctl(int fd, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-int kvm_add_memory(struct kvm *kvm, const struct memory_region *region, struct err *err)
+static int add_slot(struct kvm *kvm, gpa_t gpa, void *host, uint64_t size, uint32_t flags, struct err *err)
 {
 	struct kvm_userspace_memory_region slot = {
 		.slot = kvm->nslots,
-		.guest_phys_addr = region->gpa,
-		.memory_size = region->size,
-		.userspace_addr = (uintptr_t)region->host,
+		.flags = flags,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)host,
 	};
 	int ret = kvm_ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot);
 
@@ -34,6 +35,16 @@ int kvm_add_memory(struct kvm *kvm, const struct memory_region *region, struct e
 		return err_set(err, -ret, "give the VM memory");
 	kvm->nslots++;
 	return 0;
+}
+
+int kvm_add_memory(struct kvm *kvm, const struct memory_region *region, struct err *err)
+{
+	return add_slot(kvm, region->gpa, region->host, region->size, 0, err);
+}
+
+int kvm_add_read_only(struct kvm *kvm, gpa_t gpa, void *host, uint64_t size, struct err *err)
+{
+	return add_slot(kvm, gpa, host, size, KVM_MEM_READONLY, err);
 }
 
 static int add_memory(struct kvm *kvm, const struct memory *mem, struct err *err)

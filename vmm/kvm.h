@@ -24,6 +24,12 @@ void kvm_close(struct kvm *kvm);
 /* One more range of memory (api.rst 4.35); the VM may run. */
 int kvm_add_memory(struct kvm *kvm, const struct memory_region *region, struct err *err) must_check;
 
+/*
+ * A page-aligned range that the guest reads as memory and whose writes are MMIO (api.rst 4.35, KVM_MEM_READONLY). Before
+ * the vCPUs run.
+ */
+int kvm_add_read_only(struct kvm *kvm, gpa_t gpa, void *host, uint64_t size, struct err *err) must_check;
+
 /* A vCPU descriptor, or -errno. Create all vCPUs before the first kvm_add_*: each of those waits for vCPUs otherwise. */
 int kvm_create_vcpu(struct kvm *kvm, unsigned int id, struct err *err) must_check;
 

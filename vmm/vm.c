@@ -206,10 +206,9 @@ static int create_file_server(struct vm *vm, struct err *err)
 static int create_devices(struct vm *vm, struct err *err)
 {
 	const struct config *config = vm->config;
-	int ret = 0;
+	int ret = devices_init(&vm->devices, &vm->kvm, vm->loop, &vm->mmio, err);
 
-	devices_init(&vm->devices, &vm->kvm, vm->loop, &vm->mmio);
-	if (config->vsock) {
+	if (ret == 0 && config->vsock) {
 		char path[80];
 
 		snprintf(path, sizeof(path), "/%s", config->vsock);
@@ -237,6 +236,8 @@ static int create_devices(struct vm *vm, struct err *err)
 	}
 	if (ret == 0)
 		ret = devices_add_slots(&vm->devices, config->slots, err);
+	if (ret == 0)
+		ret = devices_show(&vm->devices, err);
 	if (ret == 0 && bus_add(&vm->ports, SERIAL_PORT, SERIAL_PORTS, serial_access, &vm->serial) < 0)
 		ret = err_msg(err, EEXIST, "place the serial port");
 	return ret;
@@ -308,7 +309,7 @@ struct vm *vm_create(const struct config *config, struct err *err)
 	}
 	vm->config = config;
 	vm->kvm.dev = vm->kvm.vm = -1;
-	vm->control_fd = vm->vsock_fd = vm->console_fd = vm->proc_self_fd = vm->ended_fd = -1;
+	vm->control_fd = vm->vsock_fd = vm->console_fd = vm->proc_self_fd = vm->ended_fd = vm->devices.acknowledged = -1;
 	pthread_mutex_init(&vm->end_lock, NULL);
 	serial_init(&vm->serial);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)

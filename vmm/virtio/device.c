@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "vmm/virtio/mmio.h"
 
 int virtio_device_init(struct virtio_device *device, const struct virtio_device_ops *ops, const struct memory *mem,
 		       uint64_t features, void *config, uint32_t config_size, struct err *err)
@@ -55,8 +56,10 @@ static void reset(struct virtio_device *device)
 		virtqueue_reset(&device->queues[i]);
 	device->status = 0;
 	device->driver_features = 0;
-	device->interrupt_status = 0;
+	if (device->page)
+		__atomic_store_n(device->interrupt_status, 0, __ATOMIC_SEQ_CST);
 	device->feature_select = device->driver_feature_select = device->queue_select = 0;
+	virtio_mmio_update(device);
 }
 
 void virtio_device_done(struct virtio_device *device)
@@ -125,7 +128,9 @@ static void interrupt(struct virtio_device *device, uint32_t reason)
 {
 	uint64_t one = 1;
 
-	__atomic_or_fetch(&device->interrupt_status, reason, __ATOMIC_SEQ_CST);
+	if (!device->page)
+		return;
+	__atomic_or_fetch(device->interrupt_status, reason, __ATOMIC_SEQ_CST);
 	/* EAGAIN would mean 2^64 - 2 pending interrupts: there is one pending either way. */
 	if (write(device->irq, &one, sizeof(one)) != sizeof(one) && errno != EAGAIN)
 		log_warn_limited("%s: interrupt: %s, the guest may stall", device->ops->name, strerror(errno));
@@ -145,6 +150,7 @@ void virtio_device_needs_reset(struct virtio_device *device, const char *why)
 	device->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	for (unsigned int i = 0; i < device->ops->nqueues; i++)
 		device->queues[i].broken = true;
+	virtio_mmio_update(device);
 	/* 2.1.2: the driver is told only if it has got as far as DRIVER_OK. */
 	if (device->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		interrupt(device, VIRTIO_MMIO_INT_CONFIG);
@@ -153,6 +159,7 @@ void virtio_device_needs_reset(struct virtio_device *device, const char *why)
 void virtio_device_config_changed(struct virtio_device *device)
 {
 	device->config_generation++;
+	virtio_mmio_update(device);
 	if (device->active)
 		interrupt(device, VIRTIO_MMIO_INT_CONFIG);
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/virtio/mmio.h"
+
 #define REQUESTS_PER_KICK 64
 
 struct mem {
@@ -134,6 +136,7 @@ static bool serve(struct mem *mem, struct virtqueue *vq, const struct virtqueue_
 	    chain->writable_bytes < sizeof(response))
 		return false;
 	answer(mem, &request, &response);
+	virtio_mmio_update(&mem->device); /* plugged_size: the driver knows, and may look (5.15.4) */
 	virtqueue_push(vq, chain->head,
 		       (uint32_t)iov_write(chain->writable, chain->nwritable, 0, &response, sizeof(response)));
 	return true;

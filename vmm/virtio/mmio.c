@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtio-mmio registers. */
+/* virtio-mmio registers: the page that a guest reads, and its writes. */
 #include "vmm/virtio/mmio.h"
 
 #include <errno.h>
@@ -26,37 +26,47 @@ static uint32_t read_features(const struct virtio_device *device)
 	return device->feature_select < 2 ? (uint32_t)(device->features >> (32 * device->feature_select)) : 0;
 }
 
-static uint32_t read_register(struct virtio_device *device, uint64_t offset)
+/* One 32-bit register, so that a vCPU that reads it sees the old value or the new one. */
+static void show(struct virtio_device *device, unsigned int offset, uint32_t value)
 {
-	struct virtqueue *vq = selected(device);
+	__atomic_store_n((uint32_t *)(device->page + offset), value, __ATOMIC_RELEASE);
+}
 
-	switch (offset) {
-	case VIRTIO_MMIO_MAGIC_VALUE:
-		return MAGIC;
-	case VIRTIO_MMIO_VERSION:
-		return VERSION;
-	case VIRTIO_MMIO_DEVICE_ID:
-		return device->ops->id;
-	case VIRTIO_MMIO_VENDOR_ID:
-		return VENDOR;
-	case VIRTIO_MMIO_DEVICE_FEATURES:
-		return read_features(device);
-	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-		return vq ? device->ops->queue_size : 0;
-	case VIRTIO_MMIO_QUEUE_READY:
-		return vq && vq->enabled;
-	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return __atomic_load_n(&device->interrupt_status, __ATOMIC_SEQ_CST);
-	case VIRTIO_MMIO_STATUS:
-		return device->status;
-	case VIRTIO_MMIO_CONFIG_GENERATION:
-		return device->config_generation;
-	case VIRTIO_MMIO_SHM_LEN_LOW:
-	case VIRTIO_MMIO_SHM_LEN_HIGH:
-		return 0xffffffff; /* 4.2.2: a length of -1 says that there is no such region */
-	default:
-		return 0;
-	}
+void virtio_mmio_update(struct virtio_device *device)
+{
+	const struct virtqueue *vq = selected(device);
+
+	if (!device->page)
+		return;
+	show(device, VIRTIO_MMIO_DEVICE_FEATURES, read_features(device));
+	show(device, VIRTIO_MMIO_QUEUE_NUM_MAX, vq ? device->ops->queue_size : 0);
+	show(device, VIRTIO_MMIO_QUEUE_READY, vq && vq->enabled);
+	show(device, VIRTIO_MMIO_STATUS, device->status);
+	memcpy(device->page + VIRTIO_MMIO_CONFIG, device->config, device->config_size);
+	/* After what it speaks of: a driver that reads the old one twice around it reads again upon the interrupt. */
+	show(device, VIRTIO_MMIO_CONFIG_GENERATION, device->config_generation);
+}
+
+void virtio_mmio_show_nothing(uint8_t *page)
+{
+	memset(page, 0, VIRTIO_MMIO_WINDOW);
+	*(uint32_t *)(page + VIRTIO_MMIO_MAGIC_VALUE) = MAGIC;
+	*(uint32_t *)(page + VIRTIO_MMIO_VERSION) = VERSION;
+}
+
+void virtio_mmio_show(struct virtio_device *device, uint8_t *page)
+{
+	pthread_mutex_lock(&device->lock);
+	virtio_mmio_show_nothing(page);
+	device->page = page;
+	device->interrupt_status = (uint32_t *)(page + VIRTIO_MMIO_INTERRUPT_STATUS);
+	show(device, VIRTIO_MMIO_VENDOR_ID, VENDOR);
+	/* 4.2.2: a length of -1 says that there is no such region. */
+	show(device, VIRTIO_MMIO_SHM_LEN_LOW, 0xffffffff);
+	show(device, VIRTIO_MMIO_SHM_LEN_HIGH, 0xffffffff);
+	virtio_mmio_update(device);
+	show(device, VIRTIO_MMIO_DEVICE_ID, device->ops->id);
+	pthread_mutex_unlock(&device->lock);
 }
 
 static void write_driver_features(struct virtio_device *device, uint32_t value)
@@ -194,7 +204,7 @@ static void write_register(struct virtio_device *device, uint64_t offset, uint32
 			virtio_device_needs_reset(device, "cannot wake a queue");
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		__atomic_and_fetch(&device->interrupt_status, ~value, __ATOMIC_SEQ_CST);
+		__atomic_and_fetch(device->interrupt_status, ~value, __ATOMIC_SEQ_CST);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		write_status(device, value);
@@ -204,16 +214,21 @@ static void write_register(struct virtio_device *device, uint64_t offset, uint32
 	}
 }
 
-static void access_config(struct virtio_device *device, uint64_t offset, void *data, unsigned int len, bool is_write)
+void virtio_mmio_hide(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	virtio_mmio_show_nothing(device->page);
+	device->page = NULL;
+	device->interrupt_status = NULL;
+	pthread_mutex_unlock(&device->lock);
+}
+
+static void write_config(struct virtio_device *device, uint64_t offset, const void *data, unsigned int len)
 {
 	uint64_t writable = device->ops->config_writable_offset;
 
-	if (offset >= device->config_size || len > device->config_size - offset)
-		return;
-	if (!is_write)
-		memcpy(data, device->config + offset, len);
-	else if (offset >= writable && len <= device->ops->config_writable_len &&
-		 offset - writable <= device->ops->config_writable_len - len)
+	if (offset >= writable && len <= device->ops->config_writable_len &&
+	    offset - writable <= device->ops->config_writable_len - len)
 		memcpy(device->config + offset, data, len);
 }
 
@@ -222,37 +237,17 @@ void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len
 	struct virtio_device *device = ctx;
 	uint32_t value;
 
-	/* The two registers of the interrupt path need no lock: a busy device must not hold up the vCPU. */
-	if (offset == VIRTIO_MMIO_INTERRUPT_STATUS && len == 4 && !is_write) {
-		value = __atomic_load_n(&device->interrupt_status, __ATOMIC_SEQ_CST);
-		memcpy(data, &value, 4);
-		return;
-	}
-	if (offset == VIRTIO_MMIO_INTERRUPT_ACK && len == 4 && is_write) {
-		memcpy(&value, data, 4);
-		__atomic_and_fetch(&device->interrupt_status, ~value, __ATOMIC_SEQ_CST);
+	if (!is_write) {
+		memcpy(data, device->page + offset, len);
 		return;
 	}
 	pthread_mutex_lock(&device->lock);
 	if (offset >= VIRTIO_MMIO_CONFIG) {
-		access_config(device, offset - VIRTIO_MMIO_CONFIG, data, len, is_write);
+		write_config(device, offset - VIRTIO_MMIO_CONFIG, data, len);
 	} else if (len == 4 && offset % 4 == 0) { /* 4.2.2.2: 32-bit aligned accesses only */
-		if (is_write) {
-			memcpy(&value, data, 4);
-			write_register(device, offset, value);
-		} else {
-			value = read_register(device, offset);
-			memcpy(data, &value, 4);
-		}
+		memcpy(&value, data, 4);
+		write_register(device, offset, value);
 	}
+	virtio_mmio_update(device);
 	pthread_mutex_unlock(&device->lock);
-}
-
-void virtio_mmio_access_empty(uint64_t offset, void *data, unsigned int len, bool is_write)
-{
-	/* 4.2.2: magic and version tell the driver that this is a window; DeviceID reads as 0, as does all else. */
-	uint32_t value = offset == VIRTIO_MMIO_MAGIC_VALUE ? MAGIC : offset == VIRTIO_MMIO_VERSION ? VERSION : 0;
-
-	if (!is_write && len == 4)
-		memcpy(data, &value, 4);
 }

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio-mmio transport, version 2 (virtio 1.2, 4.2): registers in front of a struct virtio_device. */
+/*
+ * The virtio-mmio transport, version 2 (virtio 1.2, 4.2): registers in front of a struct virtio_device.
+ *
+ * A window is a page that the guest reads without an exit: KVM has it as read-only memory (api.rst 4.35,
+ * KVM_MEM_READONLY). Only writes come here; each one, and whatever else changes what a register reads as, is followed by
+ * an update of the page. So an interrupt costs no exit to us: InterruptStatus is read from the page, and the write to
+ * InterruptACK that says no more than "used buffers" is swallowed by KVM. That bit is never taken back, therefore: an edge
+ * tells the driver when to look, the bit only where. The bit for changes of the configuration is acknowledged here.
+ */
 #ifndef VMM_VIRTIO_MMIO_H
 #define VMM_VIRTIO_MMIO_H
 
@@ -8,10 +16,19 @@
 
 #define VIRTIO_MMIO_WINDOW 0x1000ULL
 
-/* bus_handler; ctx is the struct virtio_device. vCPU threads; takes the device's lock. */
-void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write);
+struct virtio_device;
 
-/* A window without a device. */
-void virtio_mmio_access_empty(uint64_t offset, void *data, unsigned int len, bool is_write);
+/* Shows the device in a window (VIRTIO_MMIO_WINDOW bytes, borrowed until it is hidden or gone), or nothing: DeviceID 0. */
+void virtio_mmio_show(struct virtio_device *device, uint8_t *page);
+void virtio_mmio_show_nothing(uint8_t *page);
+
+/* The window shows nothing any more, and the device interrupts nobody. */
+void virtio_mmio_hide(struct virtio_device *device);
+
+/* What the registers read as has changed, or the configuration space. Under the device's lock. */
+void virtio_mmio_update(struct virtio_device *device);
+
+/* bus_handler; ctx is a struct virtio_device that is shown. vCPU threads; takes the device's lock. */
+void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write);
 
 #endif

@@ -15,9 +15,10 @@ struct virtio_device;
 struct virtio_slot {
 	pthread_mutex_t lock;
 	struct virtio_device *device; /* borrowed; under the lock; NULL: empty */
+	uint8_t *page;		      /* borrowed: what the guest reads (mmio.h) */
 };
 
-void virtio_slot_init(struct virtio_slot *slot);
+void virtio_slot_init(struct virtio_slot *slot, uint8_t *page);
 
 /* bus_handler; ctx is the struct virtio_slot. vCPU threads. */
 void virtio_slot_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write);

@@ -13,6 +13,7 @@
 #include "lib/loop.h"
 #include "tests/unit/vmm/guest.h"
 #include "vmm/virtio/device.h"
+#include "vmm/virtio/mmio.h"
 
 #define DRIVER_QUEUE_SIZE 16
 #define DRIVER_DESC(queue) (0x1000ULL + (queue) * 0x3000ULL)
@@ -25,6 +26,7 @@ struct driver {
 	struct memory *mem;
 	struct loop *loop;
 	struct virtio_device *device; /* set by the test before driver_start */
+	uint8_t page[VIRTIO_MMIO_WINDOW] __attribute__((aligned(8))); /* what the guest reads of it */
 };
 
 /* The descriptor that follows in a chain. */
@@ -56,6 +58,7 @@ static inline void driver_start(struct driver *driver)
 {
 	struct virtio_device *device = driver->device;
 
+	virtio_mmio_show(device, driver->page);
 	memset(memory_at(driver->mem, DRIVER_DESC(0), 0x20000), 0, 0x20000);
 	for (unsigned int i = 0; i < device->ops->nqueues; i++) {
 		device->queues[i].size = DRIVER_QUEUE_SIZE;

@@ -10,6 +10,7 @@
 
 static struct memory *mem;
 static struct virtio_device *device;
+static uint8_t page[VIRTIO_MMIO_WINDOW] __attribute__((aligned(8)));
 
 static int set_up(void **state)
 {
@@ -18,7 +19,10 @@ static int set_up(void **state)
 	(void)state;
 	mem = memory_new(GUEST_MEMORY, 0, &err);
 	device = rng_new(mem, &err);
-	return mem && device ? 0 : -1;
+	if (!mem || !device)
+		return -1;
+	virtio_mmio_show(device, page);
+	return 0;
 }
 
 static int tear_down(void **state)

@@ -6,7 +6,10 @@
 
 #include "tests/unit/test.h"
 #include "tests/unit/vmm/guest.h"
+#include "vmm/virtio/mmio.h"
 #include "vmm/virtio/rng.h"
+
+static uint8_t page[VIRTIO_MMIO_WINDOW] __attribute__((aligned(8)));
 
 static uint32_t get(struct virtio_slot *slot, uint64_t offset)
 {
@@ -22,7 +25,7 @@ static void test_an_empty_slot_is_a_window_without_a_device(void **state)
 	uint32_t ones = UINT32_MAX;
 
 	(void)state;
-	virtio_slot_init(&slot);
+	virtio_slot_init(&slot, page);
 	assert_int_equal(get(&slot, VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
 	assert_int_equal(get(&slot, VIRTIO_MMIO_VERSION), 2);
 	for (uint64_t offset = VIRTIO_MMIO_DEVICE_ID; offset < 0x200; offset += 4) {
@@ -39,7 +42,7 @@ static void test_a_device_comes_and_goes(void **state)
 	struct virtio_slot slot;
 
 	(void)state;
-	virtio_slot_init(&slot);
+	virtio_slot_init(&slot, page);
 	assert_true(virtio_slot_try_set(&slot, device));
 	assert_int_equal(get(&slot, VIRTIO_MMIO_DEVICE_ID), VIRTIO_ID_RNG);
 	/* While a vCPU is in it, it stays. */
