@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHUNK (64 << 10)
+#define CHUNK (256 << 10)
 
 struct copier {
 	struct loop *loop; /* borrowed */
