@@ -37,7 +37,7 @@
 #define QEMU_CID 4242
 
 static const char *const counters[] = {
-	"exits", "mmio_exits", "io_exits", "irq_exits", "halt_exits", "insn_emulation", "pf_taken", "hypercalls", "irq_injections",
+	"exits", "mmio_exits", "io_exits", "irq_exits", "halt_exits", "insn_emulation", "pf_fixed", "hypercalls", "irq_injections",
 };
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))
 
