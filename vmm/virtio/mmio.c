@@ -42,7 +42,8 @@ void virtio_mmio_update(struct virtio_device *device)
 	show(device, VIRTIO_MMIO_QUEUE_NUM_MAX, vq ? device->ops->queue_size : 0);
 	show(device, VIRTIO_MMIO_QUEUE_READY, vq && vq->enabled);
 	show(device, VIRTIO_MMIO_STATUS, device->status);
-	memcpy(device->page + VIRTIO_MMIO_CONFIG, device->config, device->config_size);
+	if (device->config_size)
+		memcpy(device->page + VIRTIO_MMIO_CONFIG, device->config, device->config_size);
 	/* After what it speaks of: a driver that reads the old one twice around it reads again upon the interrupt. */
 	show(device, VIRTIO_MMIO_CONFIG_GENERATION, device->config_generation);
 }
