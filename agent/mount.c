@@ -22,6 +22,7 @@
 struct plan {
 	const char *type, *source, *destination;
 	bool bind, bind_recursive, copy_up, remount, read_only_superblock;
+	bool read_only_later; /* mount_finish */
 	struct mount_attr attr, recursive_attr;
 	uint64_t propagation;
 	bool propagation_recursive;
@@ -55,6 +56,9 @@ static int add_option(struct plan *plan, const char *text, struct err *err)
 			return 0;
 		text = option->superblock;
 	}
+	/* podman 5 has an empty one in the list for systemd's tmpfs. */
+	if (!*text)
+		return 0;
 	if (plan->nfs_options == FS_OPTIONS_MAX)
 		return err_msg(err, E2BIG, "more than %d options", FS_OPTIONS_MAX);
 	plan->fs_options[plan->nfs_options++] = text;
@@ -88,6 +92,9 @@ static int make_plan(struct plan *plan, const struct mount_context *context, con
 	/* Also one that the host has mounted for us (an overlay of its directories): its options were the host's. */
 	if (plan->shared)
 		plan->bind = true;
+	plan->read_only_later = plan->attr.attr_set & MOUNT_ATTR_RDONLY && !plan->bind && !strcmp(plan->type, "tmpfs");
+	if (plan->read_only_later)
+		plan->attr.attr_set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
 	plan->read_only_superblock = plan->attr.attr_set & MOUNT_ATTR_RDONLY && !plan->bind;
 	return 0;
 }
@@ -262,6 +269,25 @@ int mount_entry(const struct mount_context *context, const json_t *entry, unsign
 	struct plan plan;
 
 	if (make_plan(&plan, context, entry, index, err) < 0 || carry_out(context, &plan, err) < 0)
+		return err_wrap(err, "mounts[%u] (%s on %s)", index, plan.type, plan.destination);
+	return 0;
+}
+
+static int set_read_only(const struct mount_context *context, const struct plan *plan, struct err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	auto_fd target = path_open_in_root(context->rootfs, plan->destination, O_PATH);
+
+	if (target < 0)
+		return err_set(err, -target, "mount target");
+	return mount_setattr(target, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? err_set(err, errno, "make it read only") : 0;
+}
+
+int mount_finish(const struct mount_context *context, const json_t *entry, unsigned int index, struct err *err)
+{
+	struct plan plan;
+
+	if (make_plan(&plan, context, entry, index, err) < 0 || (plan.read_only_later && set_read_only(context, &plan, err) < 0))
 		return err_wrap(err, "mounts[%u] (%s on %s)", index, plan.type, plan.destination);
 	return 0;
 }

@@ -39,6 +39,12 @@ int mount_create(const json_t *entry, struct err *err) must_check;
 /* Mounts one entry of config.json's mounts. */
 int mount_entry(const struct mount_context *context, const json_t *entry, unsigned int index, struct err *err) must_check;
 
+/*
+ * Once all mounts, devices and the console are in place: a read-only tmpfs (podman's /dev of a read-only container) becomes
+ * it now; until then it has to take mount points.
+ */
+int mount_finish(const struct mount_context *context, const json_t *entry, unsigned int index, struct err *err) must_check;
+
 /* Makes path (in rootfs) unreadable: /dev/null over a file, an empty read-only tmpfs over a directory. */
 int mount_mask(int rootfs, int guest_dev, const char *path, struct err *err) must_check;
 

@@ -54,12 +54,17 @@ static int mount_root(const struct rootfs_plan *plan, struct err *err)
 	return fd < 0 ? err_set(err, errno, "open the root file system") : fd;
 }
 
-static int mount_all(const struct rootfs_plan *plan, int rootfs, struct err *err)
+typedef int mount_step(const struct mount_context *context, const json_t *entry, unsigned int index, struct err *err);
+
+static int for_each_mount(const struct rootfs_plan *plan, int rootfs, mount_step *step, struct err *err)
 {
 	auto_fd share = open(GUEST_SHARE, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct mount_context context = {
-		.rootfs = rootfs, .share = share, .shared = plan->shared, .nshared = plan->nshared,
-		.disks = plan->disks
+		.rootfs = rootfs,
+		.share = share,
+		.shared = plan->shared,
+		.nshared = plan->nshared,
+		.disks = plan->disks,
 	};
 	const json_t *mounts = json_object_get(plan->config, "mounts"), *entry;
 	size_t i;
@@ -67,7 +72,7 @@ static int mount_all(const struct rootfs_plan *plan, int rootfs, struct err *err
 	if (share < 0)
 		return err_set(err, errno, "open %s", GUEST_SHARE);
 	json_array_foreach(mounts, i, entry) {
-		int ret = mount_entry(&context, entry, (unsigned int)i, err);
+		int ret = step(&context, entry, (unsigned int)i, err);
 
 		if (ret < 0)
 			return ret;
@@ -146,7 +151,7 @@ int rootfs_enter(const struct rootfs_plan *plan, int (*open_terminal)(void *ctx,
 	rootfs = mount_root(plan, err);
 	if (rootfs < 0)
 		return -err->code;
-	ret = mount_all(plan, rootfs, err);
+	ret = for_each_mount(plan, rootfs, mount_entry, err);
 	if (ret == 0)
 		ret = devices_create(rootfs, guest_dev, json_object_get(linux_section, "devices"), err);
 	if (ret == 0 && open_terminal) {
@@ -154,6 +159,8 @@ int rootfs_enter(const struct rootfs_plan *plan, int (*open_terminal)(void *ctx,
 
 		ret = console < 0 ? console : bind_console(rootfs, console, err);
 	}
+	if (ret == 0)
+		ret = for_each_mount(plan, rootfs, mount_finish, err);
 	if (ret == 0)
 		ret = for_each_path(linux_section, "readonlyPaths", rootfs, guest_dev, err);
 	if (ret == 0)
