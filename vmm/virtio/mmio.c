@@ -233,13 +233,19 @@ static void write_config(struct virtio_device *device, uint64_t offset, const vo
 		memcpy(device->config + offset, data, len);
 }
 
+void virtio_mmio_read(const uint8_t *page, uint64_t offset, void *data, unsigned int len)
+{
+	if (offset <= VIRTIO_MMIO_WINDOW - len)
+		memcpy(data, page + offset, len);
+}
+
 void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write)
 {
 	struct virtio_device *device = ctx;
 	uint32_t value;
 
 	if (!is_write) {
-		memcpy(data, device->page + offset, len);
+		virtio_mmio_read(device->page, offset, data, len);
 		return;
 	}
 	pthread_mutex_lock(&device->lock);

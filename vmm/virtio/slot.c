@@ -2,8 +2,6 @@
 /* A window whose device comes and goes. */
 #include "vmm/virtio/slot.h"
 
-#include <string.h>
-
 #include "vmm/virtio/mmio.h"
 
 void virtio_slot_init(struct virtio_slot *slot, uint8_t *page)
@@ -22,7 +20,7 @@ void virtio_slot_access(void *ctx, uint64_t offset, void *data, unsigned int len
 	if (slot->device)
 		virtio_mmio_access(slot->device, offset, data, len, is_write);
 	else if (!is_write)
-		memcpy(data, slot->page + offset, len);
+		virtio_mmio_read(slot->page, offset, data, len);
 	pthread_mutex_unlock(&slot->lock);
 }
 
