@@ -118,9 +118,11 @@ static int translate(json_t *config, const Cella__Agent__Disk *disk, struct err 
 {
 	switch (disk->place) {
 	case CELLA__AGENT__DISK__PLACE__ROOT:
-		return translate_path(json_object_get(config, "root"), "path", disk, err);
+		return translate_path(json_object_get(config, "root"), "path", disk, err) < 0 ? err_wrap(err, "root.path") : 0;
 	case CELLA__AGENT__DISK__PLACE__MOUNT:
-		return translate_path(json_array_get(json_object_get(config, "mounts"), disk->index), "source", disk, err);
+		if (translate_path(json_array_get(json_object_get(config, "mounts"), disk->index), "source", disk, err) < 0)
+			return err_wrap(err, "mounts[%u].source", disk->index);
+		return 0;
 	default:
 		return translate_device(config, disk, err);
 	}
@@ -146,7 +148,8 @@ static int mount_root(const json_t *root, struct err *err)
 		fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 		return fd < 0 ? err_set(err, errno, "root.path: mount %s", line + 1) : fd;
 	}
-	return err_msg(err, EINVAL, "root.path: the guest's kernel finds no file system on the disk");
+	return err_msg(err, EINVAL, "root.path: the guest's kernel finds no file system on the disk that it can mount%s",
+		       json_get_bool(root, "readonly", false) ? " read only" : "");
 }
 
 int disks_translate(json_t *config, Cella__Agent__Disk *const *disks, size_t n, struct err *err)

@@ -92,6 +92,7 @@ static void greeting_ready(void *ctx, uint32_t events)
 	struct process *process = NULL;
 	unsigned int stream = 0;
 	ssize_t n = 0;
+	char end;
 
 	(void)events;
 	/* Byte by byte: what follows the newline is the stream's. */
@@ -108,8 +109,8 @@ static void greeting_ready(void *ctx, uint32_t events)
 
 		if (space) {
 			*space = '\0';
-			stream = (unsigned int)strtoul(space + 1, NULL, 10);
-			process = containers_find_token(agent->containers, greeting->line);
+			if (sscanf(space + 1, "%2u%c", &stream, &end) == 2 && end == '\n')
+				process = containers_find_token(agent->containers, greeting->line);
 		}
 	}
 	if (process)

@@ -23,6 +23,8 @@ static const char *cannot_travel(int fd)
 
 	if (fstat(fd, &st) < 0)
 		return "cannot be looked at";
+	if (fcntl(fd, F_GETFL) & O_PATH)
+		return "was opened with O_PATH";
 	if (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode))
 		return NULL;
 	if (!S_ISSOCK(st.st_mode))
@@ -105,10 +107,11 @@ static int connect_one(struct preserve *preserve, const struct standin_job *job,
 	if (connection < 0)
 		return connection;
 	own = io_reopen_nonblocking(original, !writable ? O_RDONLY : !readable ? O_WRONLY : O_RDWR);
-	if (own < 0 || io_set_nonblocking(connection) < 0) {
-		if (own >= 0)
-			close(own);
-		return err_set(err, EBADF, "preserved descriptor %d", original);
+	if (own < 0)
+		return err_set(err, -own, "open preserved descriptor %d again", original);
+	if (io_set_nonblocking(connection) < 0) {
+		close(own);
+		return err_set(err, errno, "stream of preserved descriptor %d", original);
 	}
 	fd->preserve = preserve;
 	fd->relay = relay_new(loop, own, fd_take(&connection), (readable ? RELAY_THERE : 0) | (writable ? RELAY_BACK : 0),

@@ -370,7 +370,8 @@ static int set_up(struct standin *standin, struct err *err)
 	if (connect_agent(standin, err) < 0 || send_request(standin, err) < 0)
 		return -err->code;
 	if (connect_streams(standin, err) < 0 ||
-	    preserve_connect(&standin->preserve, &standin->job, standin->loop, preserved_done, standin, err) < 0 || wait_for_process(standin, err) < 0)
+	    preserve_connect(&standin->preserve, &standin->job, standin->loop, preserved_done, standin, err) < 0 ||
+	    wait_for_process(standin, err) < 0)
 		return -err->code;
 	pass_window_size(standin);
 	return *standin->job.exec_id ? 0 : take_place(standin, err);
