@@ -29,7 +29,7 @@ int launch_check_options(const struct launch_options *options, struct preserved_
 {
 	if (options->pidfd_socket)
 		return err_msg(err, ENOTSUP, "option --pidfd-socket is not supported");
-	return preserve_inspect(preserved, options->preserve_fds + preserve_listen_fds(), err);
+	return preserve_inspect(preserved, options->preserve_fds, err);
 }
 
 int launch_check_terminal(const struct launch_options *options, const json_t *process, bool foreground, struct err *err)

@@ -44,10 +44,17 @@ static bool was_given(int fd)
 	return flags >= 0 && !(flags & FD_CLOEXEC);
 }
 
-int preserve_inspect(struct preserved_fds *preserved, long n, struct err *err)
+int preserve_inspect(struct preserved_fds *preserved, long option, struct err *err)
 {
-	if (n < 0 || n > PRESERVED_MAX)
-		return err_msg(err, EINVAL, "option --preserve-fds: %ld is not between 0 and %d", n, PRESERVED_MAX);
+	long listening = preserve_listen_fds(), n;
+
+	/* Each by itself: their sum could overflow. */
+	if (option < 0 || option > PRESERVED_MAX)
+		return err_msg(err, EINVAL, "option --preserve-fds: %ld is not between 0 and %d", option, PRESERVED_MAX);
+	if (listening > PRESERVED_MAX - option)
+		return err_msg(err, EINVAL, "LISTEN_FDS: with --preserve-fds %ld, %ld more are not between 0 and %d", option,
+			       listening, PRESERVED_MAX);
+	n = option + listening;
 	preserved->n = (size_t)n;
 	for (int i = 0; i < n; i++) {
 		int fd = PRESERVED_FIRST + i, mode;
@@ -57,7 +64,7 @@ int preserve_inspect(struct preserved_fds *preserved, long n, struct err *err)
 			continue;
 		reason = cannot_travel(fd);
 		if (reason)
-			return err_msg(err, ENOTSUP, "option --preserve-fds: descriptor %d %s: it cannot be passed into a VM", fd, reason);
+			return err_msg(err, ENOTSUP, "option --preserve-fds or LISTEN_FDS: descriptor %d %s: it cannot be passed into a VM", fd, reason);
 		mode = fcntl(fd, F_GETFL) & O_ACCMODE;
 		preserved->fds[i].readable = mode != O_WRONLY;
 		preserved->fds[i].writable = mode != O_RDONLY;

@@ -13,10 +13,10 @@
 #include "runtime/standin.h"
 
 /*
- * Creator: looks at n descriptors, and refuses those whose bytes are not the whole of them. Those that nobody has opened
- * are left out, as crun does.
+ * Creator: looks at as many descriptors as the option says and $LISTEN_FDS adds, and refuses those whose bytes are not the
+ * whole of them. Those that nobody has opened are left out, as crun does.
  */
-int preserve_inspect(struct preserved_fds *preserved, long n, struct err *err) must_check;
+int preserve_inspect(struct preserved_fds *preserved, long option, struct err *err) must_check;
 
 /* Creator: how many $LISTEN_FDS adds (sd_listen_fds(3)); 0 without it. */
 long preserve_listen_fds(void);
