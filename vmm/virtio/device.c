@@ -57,7 +57,7 @@ static void reset(struct virtio_device *device)
 	device->status = 0;
 	device->driver_features = 0;
 	if (device->page)
-		__atomic_store_n(device->interrupt_status, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(virtio_mmio_interrupt_status(device), 0, __ATOMIC_SEQ_CST);
 	device->feature_select = device->driver_feature_select = device->queue_select = 0;
 	virtio_mmio_update(device);
 }
@@ -130,7 +130,7 @@ static void interrupt(struct virtio_device *device, uint32_t reason)
 
 	if (!device->page)
 		return;
-	__atomic_or_fetch(device->interrupt_status, reason, __ATOMIC_SEQ_CST);
+	__atomic_or_fetch(virtio_mmio_interrupt_status(device), reason, __ATOMIC_SEQ_CST);
 	/* EAGAIN would mean 2^64 - 2 pending interrupts: there is one pending either way. */
 	if (write(device->irq, &one, sizeof(one)) != sizeof(one) && errno != EAGAIN)
 		log_warn_limited("%s: interrupt: %s, the guest may stall", device->ops->name, strerror(errno));

@@ -56,8 +56,7 @@ struct virtio_device {
 
 	uint32_t status;
 	bool active;
-	uint8_t *page;		    /* borrowed: what the guest reads of the device (mmio.h); NULL: it is not shown yet */
-	uint32_t *interrupt_status; /* in it; atomic */
+	uint8_t *page; /* borrowed: what the guest reads of the device (mmio.h); NULL: it is not shown */
 	int irq;			     /* eventfd, owned */
 	int kicks[VIRTIO_QUEUES_MAX];	     /* eventfds, owned */
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];

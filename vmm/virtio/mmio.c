@@ -26,6 +26,11 @@ static uint32_t read_features(const struct virtio_device *device)
 	return device->feature_select < 2 ? (uint32_t)(device->features >> (32 * device->feature_select)) : 0;
 }
 
+uint32_t *virtio_mmio_interrupt_status(const struct virtio_device *device)
+{
+	return (uint32_t *)(device->page + VIRTIO_MMIO_INTERRUPT_STATUS);
+}
+
 /* One 32-bit register, so that a vCPU that reads it sees the old value or the new one. */
 static void show(struct virtio_device *device, unsigned int offset, uint32_t value)
 {
@@ -60,7 +65,6 @@ void virtio_mmio_show(struct virtio_device *device, uint8_t *page)
 	pthread_mutex_lock(&device->lock);
 	virtio_mmio_show_nothing(page);
 	device->page = page;
-	device->interrupt_status = (uint32_t *)(page + VIRTIO_MMIO_INTERRUPT_STATUS);
 	show(device, VIRTIO_MMIO_VENDOR_ID, VENDOR);
 	/* 4.2.2: a length of -1 says that there is no such region. */
 	show(device, VIRTIO_MMIO_SHM_LEN_LOW, 0xffffffff);
@@ -205,7 +209,7 @@ static void write_register(struct virtio_device *device, uint64_t offset, uint32
 			virtio_device_needs_reset(device, "cannot wake a queue");
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		__atomic_and_fetch(device->interrupt_status, ~value, __ATOMIC_SEQ_CST);
+		__atomic_and_fetch(virtio_mmio_interrupt_status(device), ~value, __ATOMIC_SEQ_CST);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		write_status(device, value);
@@ -220,7 +224,6 @@ void virtio_mmio_hide(struct virtio_device *device)
 	pthread_mutex_lock(&device->lock);
 	virtio_mmio_show_nothing(device->page);
 	device->page = NULL;
-	device->interrupt_status = NULL;
 	pthread_mutex_unlock(&device->lock);
 }
 
