@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 
 #include "lib/cleanup.h"
+#include "lib/json.h"
 
 #ifndef MOUNT_ATTR_NOSYMFOLLOW
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
@@ -92,4 +93,25 @@ const struct mount_option *mount_option_find(const char *name)
 		if (!strcmp(mount_options[i].name, name))
 			return &mount_options[i];
 	return NULL;
+}
+
+struct mount_request mount_options_read(const json_t *mount)
+{
+	const json_t *options = json_object_get(mount, "options"), *entry;
+	struct mount_request request = { .bind = !strcmp(json_get_string(mount, "type", ""), "bind") };
+	size_t i;
+
+	json_array_foreach(options, i, entry) {
+		const struct mount_option *option = mount_option_find(json_string_value(entry));
+
+		if (!option)
+			continue;
+		request.bind |= option->bind;
+		request.recursive |= option->bind_recursive;
+		if (option->attr_set & MOUNT_ATTR_RDONLY)
+			request.read_only = true, request.read_only_recursive |= option->recursive;
+		if (option->attr_clear & MOUNT_ATTR_RDONLY)
+			request.read_only = request.read_only_recursive = false;
+	}
+	return request;
 }

@@ -25,4 +25,11 @@ extern const size_t mount_option_count;
 /* NULL: not a spec option, so it is the file system's own ("size=64k"). */
 const struct mount_option *mount_option_find(const char *name);
 
+/* What an entry of config.json's mounts asks of the host. The later of two contradicting options wins. */
+struct mount_request {
+	bool bind, recursive, read_only, read_only_recursive;
+};
+
+struct mount_request mount_options_read(const json_t *mount);
+
 #endif

@@ -108,30 +108,14 @@ static int open_path(struct disk *disk, const char *path, bool read_only, struct
 /* A file system of the host's kernel would be mounted here; the guest's reads the device itself. */
 static bool is_disk_mount(const json_t *mount)
 {
+	/* Their source is a name, whatever it looks like. */
+	static const char *const without_device[] = { "tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay" };
 	const char *type = json_get_string(mount, "type", "");
-	const json_t *options = json_object_get(mount, "options"), *entry;
-	size_t i;
 
-	if (!strcmp(type, "bind") || !is_block_device(json_get_string(mount, "source", "")))
-		return false;
-	json_array_foreach(options, i, entry) {
-		const struct mount_option *option = mount_option_find(json_string_value(entry));
-
-		if (option && option->bind)
+	for (size_t i = 0; i < ARRAY_SIZE(without_device); i++)
+		if (!strcmp(type, without_device[i]))
 			return false;
-	}
-	return true;
-}
-
-static bool has_option(const json_t *mount, const char *name)
-{
-	const json_t *options = json_object_get(mount, "options"), *entry;
-	size_t i;
-
-	json_array_foreach(options, i, entry)
-		if (!strcmp(json_string_value(entry), name))
-			return true;
-	return false;
+	return !mount_options_read(mount).bind && is_block_device(json_get_string(mount, "source", ""));
 }
 
 bool disks_is_root(const json_t *config)
@@ -163,7 +147,7 @@ static int open_mounts(struct disk_list *list, const json_t *config, struct err 
 		if (!is_disk_mount(mount))
 			continue;
 		disk = add(list, CELLA__AGENT__DISK__PLACE__MOUNT, i, err);
-		if (!disk || open_path(disk, json_get_string(mount, "source", ""), has_option(mount, "ro"), err) < 0)
+		if (!disk || open_path(disk, json_get_string(mount, "source", ""), mount_options_read(mount).read_only, err) < 0)
 			return err_wrap(err, "mounts[%zu].source", i);
 	}
 	return 0;

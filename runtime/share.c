@@ -84,31 +84,6 @@ int share_open_root(const char *bundle, const json_t *config, char full[PATH_MAX
 	return fd_take(&fd);
 }
 
-struct bind {
-	bool is_bind, recursive, read_only, read_only_recursive;
-};
-
-static struct bind read_options(const json_t *mount)
-{
-	const json_t *options = json_object_get(mount, "options"), *entry;
-	struct bind bind = { .is_bind = !strcmp(json_get_string(mount, "type", ""), "bind") };
-	size_t i;
-
-	json_array_foreach(options, i, entry) {
-		const struct mount_option *option = mount_option_find(json_string_value(entry));
-
-		if (!option)
-			continue;
-		bind.is_bind |= option->bind;
-		bind.recursive |= option->bind_recursive;
-		if (option->attr_set & MOUNT_ATTR_RDONLY)
-			bind.read_only = true, bind.read_only_recursive |= option->recursive;
-		if (option->attr_clear & MOUNT_ATTR_RDONLY)
-			bind.read_only = bind.read_only_recursive = false;
-	}
-	return bind;
-}
-
 /*
  * An overlay of directories of the host (podman's image mounts and volumes with O) is mounted here, in no namespace. Its
  * options are the file system's own but for those that mount(8) has for all.
@@ -117,7 +92,7 @@ static int open_overlay(const json_t *mount, int index, struct err *err)
 {
 	const json_t *options = json_object_get(mount, "options"), *entry;
 	auto_fd fs = fsopen("overlay", FSOPEN_CLOEXEC), fd = -1;
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | (read_options(mount).read_only ? MOUNT_ATTR_RDONLY : 0) };
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | (mount_options_read(mount).read_only ? MOUNT_ATTR_RDONLY : 0) };
 	size_t i;
 
 	json_array_foreach(options, i, entry) {
@@ -139,7 +114,7 @@ static int open_overlay(const json_t *mount, int index, struct err *err)
 
 int share_open_bind(const char *bundle, const json_t *mount, int index, struct err *err)
 {
-	struct bind bind = read_options(mount);
+	struct mount_request bind = mount_options_read(mount);
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0) };
 	struct mount_attr recursive = { .attr_set = MOUNT_ATTR_NODEV | (bind.read_only_recursive ? MOUNT_ATTR_RDONLY : 0) };
 	const char *source = json_get_string(mount, "source", "");
@@ -148,7 +123,7 @@ int share_open_bind(const char *bundle, const json_t *mount, int index, struct e
 
 	if (!strcmp(json_get_string(mount, "type", ""), "overlay"))
 		return open_overlay(mount, index, err);
-	if (!bind.is_bind)
+	if (!bind.bind)
 		return SHARE_NOT_A_BIND;
 	if (!*source || full_path(full, bundle, source) < 0)
 		return err_msg(err, EINVAL, "mounts[%d].source: expected a path, found '%s'", index, source);
