@@ -13,13 +13,6 @@
 #include "lib/io.h"
 #include "lib/log.h"
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* The kind that the access mode wants: a pipe, or for both directions a socket. */
 static int make_ends(struct preserved_fd *fd, struct err *err)
 {
@@ -63,7 +56,7 @@ int preserved_create(struct preserved *preserved, struct loop *loop, const Cella
 void preserved_close_child_ends(struct preserved *preserved)
 {
 	for (size_t i = 0; i < preserved->n; i++)
-		close_fd(&preserved->fds[i].child);
+		fd_close(&preserved->fds[i].child);
 }
 
 int preserved_place(const struct preserved *preserved, struct err *err)
@@ -113,7 +106,7 @@ void preserved_finish(struct preserved *preserved)
 		if (fd->relay)
 			relay_finish(fd->relay, RELAY_THERE);
 		if (fd->directions == RELAY_BACK)
-			close_fd(&fd->ours);
+			fd_close(&fd->ours);
 	}
 }
 
@@ -122,8 +115,8 @@ void preserved_free(struct preserved *preserved)
 	for (size_t i = 0; i < preserved->n; i++) {
 		if (preserved->fds[i].relay)
 			relay_drop(preserved->fds[i].relay, RELAY_BOTH);
-		close_fd(&preserved->fds[i].ours);
-		close_fd(&preserved->fds[i].child);
+		fd_close(&preserved->fds[i].ours);
+		fd_close(&preserved->fds[i].child);
 	}
 	free(preserved->fds);
 	preserved->fds = NULL;

@@ -22,13 +22,6 @@
 
 #define PIPE_BYTES (256 << 10)
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 static void fail_call(struct pending_call *call, const struct err *err)
 {
 	if (call->conn)
@@ -69,14 +62,14 @@ static void stop_reporting(struct process *process)
 	if (process->report < 0)
 		return;
 	loop_remove(process->loop, process->report);
-	close_fd(&process->report);
+	fd_close(&process->report);
 }
 
 static void let_exec(struct process *process)
 {
 	if (process->start >= 0 && write(process->start, "", 1) != 1)
 		log_warn("process %d does not take its start", (int)process->pid);
-	close_fd(&process->start);
+	fd_close(&process->start);
 }
 
 static void handle_report(struct process *process, struct spawn_report *message, int fd)
@@ -87,7 +80,7 @@ static void handle_report(struct process *process, struct spawn_report *message,
 		process->helper = 0;
 		break;
 	case SPAWN_TERMINAL:
-		close_fd(&process->terminal);
+		fd_close(&process->terminal);
 		process->terminal = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		break;
 	case SPAWN_CREATED:
@@ -169,10 +162,10 @@ struct child_ends {
 static void close_child_ends(struct child_ends *ends)
 {
 	for (int i = 0; i < 3; i++)
-		close_fd(&ends->stdio[i]);
-	close_fd(&ends->report);
-	close_fd(&ends->sync);
-	close_fd(&ends->start);
+		fd_close(&ends->stdio[i]);
+	fd_close(&ends->report);
+	fd_close(&ends->sync);
+	fd_close(&ends->start);
 }
 
 static int make_channels(struct process *process, struct child_ends *child, bool terminal,
@@ -223,7 +216,7 @@ static int admit(struct process *process, const struct spawn *spawn, pid_t pid, 
 		ret = spawn_write_id_maps(pid, spawn->config, err);
 	if (ret == 0 && write(process->sync, "", 1) != 1)
 		ret = err_set(err, errno, "let the process go on");
-	close_fd(&process->sync);
+	fd_close(&process->sync);
 	return ret;
 }
 
@@ -298,12 +291,12 @@ void process_free(struct process *process)
 	for (int i = 0; i < 3; i++) {
 		if (process->copiers[i])
 			copier_cancel(process->copiers[i]);
-		close_fd(&process->parent_ends[i]);
+		fd_close(&process->parent_ends[i]);
 	}
 	preserved_free(&process->preserved);
-	close_fd(&process->sync);
-	close_fd(&process->start);
-	close_fd(&process->terminal);
+	fd_close(&process->sync);
+	fd_close(&process->start);
+	fd_close(&process->terminal);
 	free(process);
 }
 
@@ -377,8 +370,8 @@ static void start_copier(struct process *process, int slot, int from, int to)
 	struct err err;
 
 	if (from < 0 || to < 0) {
-		close_fd(&from);
-		close_fd(&to);
+		fd_close(&from);
+		fd_close(&to);
 		return;
 	}
 	if (io_set_nonblocking(from) < 0 || io_set_nonblocking(to) < 0)
@@ -432,7 +425,7 @@ static void finish_streams(struct process *process)
 	for (int i = 1; i < 3; i++)
 		if (process->copiers[i])
 			copier_finish(process->copiers[i]);
-	close_fd(&process->parent_ends[0]);
+	fd_close(&process->parent_ends[0]);
 	preserved_finish(&process->preserved);
 }
 
@@ -446,7 +439,7 @@ void process_reaped(struct process *process, int wait_status)
 		report_ready(process, 0);
 	process->state = PROCESS_EXITED;
 	process->pid = 0;
-	close_fd(&process->start);
+	fd_close(&process->start);
 	finish_streams(process);
 	while ((call = process->waiting)) {
 		process->waiting = call->next;

@@ -53,6 +53,13 @@ static inline void cleanup_dir(DIR **dir)
 #define auto_file __attribute__((cleanup(cleanup_file))) FILE *
 #define auto_dir  __attribute__((cleanup(cleanup_dir))) DIR *
 
+/* Closes *fd unless it is -1, which it is then. */
+static inline void fd_close(int *fd)
+{
+	cleanup_fd(fd);
+	*fd = -1;
+}
+
 static inline int fd_take(int *fd)
 {
 	int taken = *fd;

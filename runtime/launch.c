@@ -352,7 +352,7 @@ static void undo(struct creation *c)
 	struct err ignored;
 
 	/* Nobody owns the VM any more: it ends by itself; the wait is for the directory. */
-	launch_close_fd(&c->vm.owner);
+	fd_close(&c->vm.owner);
 	if (c->standin > 0 && process_identify(c->standin, &standin) == 0)
 		process_kill_wait(&standin, KILL_TIMEOUT_MS);
 	process_kill_wait(&c->state.vmm, KILL_TIMEOUT_MS);
@@ -383,11 +383,11 @@ static void release(struct creation *c)
 	json_decref(c->config);
 	free(c->config_text);
 	free(c->seccomp.code);
-	launch_close_fd(&c->vm.owner);
-	launch_close_fd(&c->vm.ready);
-	launch_close_fd(&c->pty.slave);
-	launch_close_fd(&c->pty.master);
-	launch_close_fd(&c->report);
+	fd_close(&c->vm.owner);
+	fd_close(&c->vm.ready);
+	fd_close(&c->pty.slave);
+	fd_close(&c->pty.master);
+	fd_close(&c->report);
 	free(c);
 }
 

@@ -88,9 +88,9 @@ int launch_exec(const struct state *state, const json_t *process, const json_t *
 		launched->pid = e->pid;
 		launched->master = options->console_socket ? -1 : fd_take(&e->pty.master);
 	}
-	launch_close_fd(&e->report);
-	launch_close_fd(&e->pty.master);
-	launch_close_fd(&e->pty.slave);
+	fd_close(&e->report);
+	fd_close(&e->pty.master);
+	fd_close(&e->pty.slave);
 	free(e->seccomp.code);
 	return ret;
 }

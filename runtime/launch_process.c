@@ -126,10 +126,3 @@ int launch_write_pid_file(const char *path, pid_t pid, struct err *err)
 
 	return path ? io_replace_file(AT_FDCWD, path, text, (size_t)n, 0644, err) : 0;
 }
-
-void launch_close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}

@@ -45,7 +45,4 @@ int launch_spawn_standin(struct standin_job *job, const void *request, const int
 /* path may be NULL: nothing to do. */
 int launch_write_pid_file(const char *path, pid_t pid, struct err *err) must_check;
 
-/* Closes *fd unless it is -1, which it is then. */
-void launch_close_fd(int *fd);
-
 #endif

@@ -13,6 +13,11 @@ static void finished(void *ctx)
 	(*(int *)ctx)++;
 }
 
+static void make_pair(int pair[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+}
+
 static void test_an_end_is_passed_on_and_the_other_way_goes_on(void **state)
 {
 	int left[2], right[2], done = 0;
@@ -22,8 +27,8 @@ static void test_an_end_is_passed_on_and_the_other_way_goes_on(void **state)
 
 	(void)state;
 	loop = loop_new(&err);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, left), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, right), 0);
+	make_pair(left);
+	make_pair(right);
 	assert_non_null(relay_new(loop, left[1], right[1], RELAY_BOTH, finished, &done, &err));
 	assert_int_equal(write(left[0], "ask", 3), 3);
 	assert_int_equal(shutdown(left[0], SHUT_WR), 0);
@@ -55,7 +60,7 @@ static void test_one_direction_is_finished(void **state)
 	(void)state;
 	loop = loop_new(&err);
 	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, right), 0);
+	make_pair(right);
 	relay = relay_new(loop, ends[0], right[1], RELAY_THERE, finished, &done, &err);
 	assert_non_null(relay);
 	assert_int_equal(write(ends[1], "last", 4), 4);
@@ -78,8 +83,8 @@ static void test_directions_are_dropped(void **state)
 
 	(void)state;
 	loop = loop_new(&err);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, left), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, right), 0);
+	make_pair(left);
+	make_pair(right);
 	relay = relay_new(loop, left[1], right[1], RELAY_BOTH, finished, &done, &err);
 	assert_non_null(relay);
 	relay_drop(relay, RELAY_THERE);
