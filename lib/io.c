@@ -51,6 +51,44 @@ int io_write_all(int fd, const void *buf, size_t len)
 	return 0;
 }
 
+int io_pread_all(int fd, void *buf, size_t len, uint64_t offset)
+{
+	char *at = buf;
+
+	while (len > 0) {
+		ssize_t n = pread(fd, at, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EPIPE;
+		at += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int io_pwrite_all(int fd, const void *buf, size_t len, uint64_t offset)
+{
+	const char *at = buf;
+
+	while (len > 0) {
+		ssize_t n = pwrite(fd, at, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ENOSPC;
+		at += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 char *io_read_file(int dirfd, const char *path, size_t max, size_t *ret_len, struct err *err)
 {
 	auto_fd fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

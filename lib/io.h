@@ -14,6 +14,10 @@
 int io_read_all(int fd, void *buf, size_t len) must_check;
 int io_write_all(int fd, const void *buf, size_t len) must_check;
 
+/* The same at an offset of a file, whose position stays. */
+int io_pread_all(int fd, void *buf, size_t len, uint64_t offset) must_check;
+int io_pwrite_all(int fd, const void *buf, size_t len, uint64_t offset) must_check;
+
 /*
  * The whole file at path below dirfd as a NUL-terminated heap string (the caller frees it), refused with EFBIG beyond
  * max bytes. ret_len (may be NULL) gets the length without the NUL.

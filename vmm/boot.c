@@ -10,29 +10,18 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "vmm/arch/arch.h"
 
 #define PROGRAM_HEADERS_MAX 32
 #define PAGE 4096ULL
 
+/* -ENOEXEC: the file is shorter than its headers say. */
 static int read_at(int fd, void *buf, size_t len, uint64_t offset)
 {
-	char *at = buf;
+	int ret = io_pread_all(fd, buf, len, offset);
 
-	while (len > 0) {
-		ssize_t n = pread(fd, at, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -ENOEXEC; /* the file is shorter than its headers say */
-		at += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return ret == -EPIPE ? -ENOEXEC : ret;
 }
 
 static int check_header(const Elf64_Ehdr *header)
@@ -59,6 +48,10 @@ static int check_segment(struct boot *boot, const struct memory *mem, uint64_t f
 			       (unsigned long long)mem->size >> 20);
 	if (segment->p_paddr + segment->p_memsz > boot->kernel_end)
 		boot->kernel_end = segment->p_paddr + segment->p_memsz;
+	if (!(segment->p_flags & PF_W) && !boot->read_only_size) {
+		boot->read_only = segment->p_paddr;
+		boot->read_only_size = segment->p_memsz;
+	}
 	return 0;
 }
 
@@ -87,7 +80,7 @@ int boot_load_kernel(struct boot *boot, const struct memory *mem, int fd, struct
 		ret = read_at(fd, segments, header.e_phnum * sizeof(segments[0]), header.e_phoff);
 	if (ret < 0)
 		return err_set(err, -ret, "the kernel is not an ELF64 executable for %s", ARCH_NAME);
-	boot->kernel_end = 0;
+	boot->kernel_end = boot->read_only = boot->read_only_size = 0;
 	for (unsigned int i = 0; i < header.e_phnum && ret == 0; i++)
 		if (segments[i].p_type == PT_LOAD)
 			ret = check_segment(boot, mem, (uint64_t)st.st_size, &segments[i], err);

@@ -14,6 +14,8 @@
 struct boot {
 	gpa_t entry;	/* where the boot vCPU starts */
 	gpa_t kernel_end; /* first byte after the kernel, its zeroed part included */
+	gpa_t read_only; /* the kernel's text and constants: its first segment that is not writable */
+	uint64_t read_only_size;
 	gpa_t initrd;	/* 0 if there is none */
 	uint64_t initrd_size;
 	const char *cmdline; /* borrowed */

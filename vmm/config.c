@@ -110,6 +110,16 @@ static int set_owner_fd(struct config *config, const char *value, struct err *er
 	return take_fd(&config->owner_fd, value, err);
 }
 
+static int set_snapshot_fd(struct config *config, const char *value, struct err *err)
+{
+	return take_fd(&config->snapshot_fd, value, err);
+}
+
+static int set_restore_fd(struct config *config, const char *value, struct err *err)
+{
+	return take_fd(&config->restore_fd, value, err);
+}
+
 static int set_cid(struct config *config, const char *value, struct err *err)
 {
 	unsigned long long cid;
@@ -327,6 +337,8 @@ static const struct option_rule rules[] = {
 	{ "--cmdline", "TEXT", set_cmdline, "kernel command line" },
 	{ "--kvm-fd", "FD", set_kvm_fd, "an open /dev/kvm; opened here without this option" },
 	{ "--owner-fd", "FD", set_owner_fd, "a pipe's read end: the VM ends when the pipe's other end is closed" },
+	{ "--snapshot-fd", "FD", set_snapshot_fd, "an empty file: the VM is saved there when its guest first calls the host" },
+	{ "--restore-fd", "FD", set_restore_fd, "a snapshot of a VM with the same options, instead of a kernel" },
 	{ "--vcpus", "N", set_vcpus, "1 to 32 (1)" },
 	{ "--memory", "MIB", set_memory, "guest memory (128)" },
 	{ "--growth", "MIB", set_growth, "how much it may become more while the VM runs (0)" },
@@ -360,11 +372,27 @@ static const struct option_rule *find_rule(const char *arg, size_t len)
 	return NULL;
 }
 
+/* What a device with an open file behind it knows is not in a snapshot; network devices come later, into slots. */
+static int check_snapshot(const struct config *config, struct err *err)
+{
+	bool saved = config->snapshot_fd >= 0, restored = config->restore_fd >= 0;
+
+	if (saved && restored)
+		return err_msg(err, EINVAL, "--snapshot-fd and --restore-fd exclude each other");
+	if ((saved || restored) && (config->ndisks || config->console || config->rng))
+		return err_msg(err, EINVAL, "a VM with disks, a console or an entropy device has no snapshot");
+	if (saved && (config->nnets || !config->vsock))
+		return err_msg(err, EINVAL, "--snapshot-fd needs --vsock, and no --net");
+	if (restored && config->nnets > config->slots)
+		return err_msg(err, EINVAL, "%zu network devices for a restored VM with %u slots", config->nnets, config->slots);
+	return 0;
+}
+
 static int check(const struct config *config, struct err *err)
 {
 	if (config->show_help || config->show_version)
 		return 0;
-	if (config->kernel_fd < 0)
+	if (config->kernel_fd < 0 && config->restore_fd < 0)
 		return err_msg(err, EINVAL, "no kernel: give --kernel or --kernel-fd");
 	if (!config->root)
 		return err_msg(err, EINVAL, "no root directory: give --root");
@@ -372,7 +400,7 @@ static int check(const struct config *config, struct err *err)
 		return err_msg(err, EINVAL, "--growth needs --slots");
 	if (config->nshares && !config->fs_tag)
 		return err_msg(err, EINVAL, "--share needs --fs");
-	return 0;
+	return check_snapshot(config, err);
 }
 
 int config_parse(struct config *config, int argc, char **argv, struct err *err)
@@ -385,6 +413,8 @@ int config_parse(struct config *config, int argc, char **argv, struct err *err)
 		.initrd_fd = -1,
 		.kvm_fd = -1,
 		.owner_fd = -1,
+		.snapshot_fd = -1,
+		.restore_fd = -1,
 		.cid = 3,
 		.fs_workers = 2,
 	};

@@ -43,6 +43,8 @@ struct config {
 	unsigned int slots;	 /* for devices that come while it runs */
 	const char *cmdline; /* borrowed from argv, as are all strings here */
 	int kernel_fd, initrd_fd, kvm_fd;
+	int snapshot_fd; /* empty file: the VM is saved there when its guest first calls the host, and ends; -1: not */
+	int restore_fd;	 /* a snapshot, instead of kernel and initrd; -1: none */
 	int owner_fd; /* read end of a pipe: the VM ends when nobody holds the other end any more; -1: none */
 	const char *root; /* directory that becomes the process's root */
 	uint64_t cid;

@@ -245,3 +245,29 @@ int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err
 	device->free(virtio);
 	return ret;
 }
+
+int devices_save(struct devices *devices, struct virtio_device_state states[DEVICES_MAX], struct err *err)
+{
+	for (size_t i = 0; i < devices->n; i++) {
+		struct device *device = &devices->all[i];
+
+		if (device->slot && device->virtio)
+			return err_msg(err, EBUSY, "%s: a device that came later", device->virtio->ops->name);
+		if (device->virtio && virtio_device_save(device->virtio, &states[i], err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+int devices_restore(struct devices *devices, const struct virtio_device_state states[DEVICES_MAX], struct err *err)
+{
+	for (size_t i = 0; i < devices->n; i++) {
+		struct device *device = &devices->all[i];
+
+		if (!device->virtio && states[i].id)
+			return err_msg(err, EINVAL, "the snapshot has device %u where this VM has none", states[i].id);
+		if (device->virtio && virtio_device_restore(device->virtio, &states[i], err) < 0)
+			return -err->code;
+	}
+	return 0;
+}

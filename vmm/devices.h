@@ -15,6 +15,7 @@
 #include "vmm/bus.h"
 #include "vmm/kvm.h"
 #include "vmm/virtio/device.h"
+#include "vmm/virtio/device_state.h"
 
 #define DEVICES_MAX (ARCH_IRQ_MAX - ARCH_IRQ_FIRST + 1)
 
@@ -68,6 +69,11 @@ int devices_insert_net(struct devices *devices, struct virtio_device *virtio, co
 
 /* The guest's driver should have let go of it; if it has not, it finds an empty window. ENODEV: there is none. */
 int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err *err) must_check;
+
+/* A state for each window. EBUSY: a slot is filled, or a device has requests in its hands. The vCPUs do not run. */
+int devices_save(struct devices *devices, struct virtio_device_state states[DEVICES_MAX], struct err *err) must_check;
+/* Into the same windows with the same devices. Before the vCPUs run. */
+int devices_restore(struct devices *devices, const struct virtio_device_state states[DEVICES_MAX], struct err *err) must_check;
 
 /* Resets of devices that vCPUs asked for and wait for. */
 void devices_serve_resets(struct devices *devices);

@@ -217,6 +217,18 @@ void vcpu_resume_all(struct vcpu *vcpus, unsigned int n)
 	pthread_mutex_unlock(&shared->lock);
 }
 
+int vcpu_complete_exit(struct vcpu *vcpu, struct err *err)
+{
+	int ret;
+
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	ret = ioctl(vcpu->fd, KVM_RUN, NULL);
+	if (ret < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	return ret < 0 ? err_set(err, errno, "complete the exit of vCPU %u", vcpu->id) :
+			 err_msg(err, EIO, "vCPU %u left with exit %u instead of standing", vcpu->id, vcpu->run->exit_reason);
+}
+
 void vcpu_free_all(struct vcpu *vcpus, unsigned int n)
 {
 	if (n == 0)

@@ -60,6 +60,12 @@ int vcpu_start(struct vcpu *vcpu, struct err *err) must_check;
 void vcpu_pause_all(struct vcpu *vcpus, unsigned int n);
 void vcpu_resume_all(struct vcpu *vcpus, unsigned int n);
 
+/*
+ * What the guest waits for from its last exit reaches its registers only when KVM_RUN is called again (api.rst 5, "immediate_exit");
+ * this does so without running the guest. Of a vCPU that is paused; the state that KVM has of it is whole then.
+ */
+int vcpu_complete_exit(struct vcpu *vcpu, struct err *err) must_check;
+
 /* Ends the threads (paused or not), joins them and releases everything. */
 void vcpu_free_all(struct vcpu *vcpus, unsigned int n);
 

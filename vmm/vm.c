@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a virtual machine is made of, in the order in which it comes up. */
-#include "vmm/vm.h"
+#include "vmm/vm_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,54 +14,20 @@
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
 #include "lib/log.h"
-#include "vmm/arch/arch.h"
 #include "vmm/control.h"
-#include "vmm/devices.h"
 #include "vmm/fs/server.h"
-#include "vmm/kvm.h"
-#include "vmm/memory.h"
 #include "vmm/sandbox.h"
-#include "vmm/serial.h"
 #include "vmm/virtio/balloon.h"
 #include "vmm/virtio/blk.h"
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/fs.h"
-#include "vmm/virtio/mem.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
 
 #define LAST_LINES 4096
 
-struct vm {
-	const struct config *config; /* borrowed */
-	struct loop *loop;
-	struct memory *mem;
-	struct kvm kvm;
-	struct arch_interrupts *interrupts;
-	struct serial serial;
-	struct bus mmio, ports;
-	struct boot boot;
-	struct fs_server *fs_server;
-	struct virtio_device *fs, *balloon, *memory_device; /* borrowed from devices */
-	struct devices devices;
-	struct vcpu_shared shared;
-	struct vcpu vcpus[CONFIG_VCPUS_MAX];
-	unsigned int nvcpus;
-	int control_fd, vsock_fd, console_fd; /* listening sockets */
-	struct control *control;
-	int proc_self_fd; /* until the file server takes it */
-	int ended_fd;	  /* eventfd: a vCPU thread says that the VM ended */
-	bool paused;
-
-	pthread_mutex_t end_lock;
-	bool has_ended; /* under end_lock, as the next two */
-	enum vm_end end;
-	char reason[256];
-};
-
-/* From any thread; the first reason counts. */
-static void ended(void *ctx, enum vm_end end, const char *reason)
+void vm_ended(void *ctx, enum vm_end end, const char *reason)
 {
 	struct vm *vm = ctx;
 	uint64_t one = 1;
@@ -104,7 +70,7 @@ static int confine_fs(void *ctx)
 static void owner_gone(void *ctx, uint32_t events)
 {
 	(void)events;
-	ended(ctx, VM_END_STOPPED, "the owner is gone");
+	vm_ended(ctx, VM_END_STOPPED, "the owner is gone");
 }
 
 static int create_loop(struct vm *vm, struct err *err)
@@ -127,11 +93,21 @@ static int load_guest(struct vm *vm, struct err *err)
 	vm->mem = memory_new((uint64_t)((vm->config->memory_mib + 1) & ~1U) << 20, (uint64_t)vm->config->growth_mib << 20, err);
 	if (!vm->mem)
 		return -err->code;
+	if (vm->config->restore_fd >= 0)
+		return vm_load_snapshot(vm, err);
 	ret = boot_load_kernel(&vm->boot, vm->mem, vm->config->kernel_fd, err);
 	if (ret == 0 && vm->config->initrd_fd >= 0)
 		ret = boot_load_initrd(&vm->boot, vm->mem, vm->config->initrd_fd, err);
 	vm->boot.cmdline = vm->config->cmdline;
 	return ret;
+}
+
+static int set_up_vcpu(struct vm *vm, unsigned int id, struct err *err)
+{
+	int fd = vm->vcpus[id].fd;
+
+	return vm->snapshot ? arch_restore_vcpu(&vm->kvm, fd, id, vm->config->vcpus, &vm->snapshot->vcpus[id], err) :
+			      arch_init_vcpu(&vm->kvm, fd, id, vm->config->vcpus, &vm->boot, err);
 }
 
 static int create_kvm(struct vm *vm, struct err *err)
@@ -150,7 +126,7 @@ static int create_kvm(struct vm *vm, struct err *err)
 	vcpu_shared_init(&vm->shared);
 	vm->shared.mmio = &vm->mmio;
 	vm->shared.ports = &vm->ports;
-	vm->shared.ended = ended;
+	vm->shared.ended = vm_ended;
 	vm->shared.confine = confine_vcpu;
 	vm->shared.while_waiting = serve_resets;
 	vm->shared.ctx = vm;
@@ -158,7 +134,7 @@ static int create_kvm(struct vm *vm, struct err *err)
 		ret = vcpu_init(&vm->vcpus[i], &vm->kvm, i, &vm->shared, err);
 		vm->nvcpus = i + 1;
 		if (ret == 0)
-			ret = arch_init_vcpu(&vm->kvm, vm->vcpus[i].fd, i, vm->config->vcpus, &vm->boot, err);
+			ret = set_up_vcpu(vm, i, err);
 	}
 	return ret;
 }
@@ -203,17 +179,48 @@ static int create_file_server(struct vm *vm, struct err *err)
 	return devices_plug(&vm->devices, vm->fs, fs_free, err);
 }
 
+/* The guest of a VM that is to be saved is where every restored one begins. */
+static void guest_called(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	vm->ready_to_save = true;
+	vm_ended(vm, VM_END_STOPPED, "the guest is ready to be saved");
+}
+
+static int create_vsock(struct vm *vm, struct err *err)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/%s", vm->config->vsock);
+	vm->vsock = vsock_new(vm->mem, vm->loop, vm->config->cid, vm->vsock_fd, path, err);
+	if (vm->vsock && vm->config->snapshot_fd >= 0)
+		vsock_hold_requests(vm->vsock, guest_called, vm);
+	return devices_plug(&vm->devices, vm->vsock, vsock_free, err);
+}
+
+int vm_create_nets(struct vm *vm, struct err *err)
+{
+	const struct config *config = vm->config;
+	int ret = 0;
+
+	for (size_t i = 0; i < config->nnets && ret == 0; i++) {
+		const struct config_net *net = &config->nets[i];
+		struct virtio_device *virtio = net_new(vm->mem, vm->loop, net->tap, net->mac, config->net_rate, err);
+
+		ret = vm->snapshot ? devices_insert_net(&vm->devices, virtio, net->mac, err) :
+				     devices_plug_net(&vm->devices, virtio, net->mac, err);
+	}
+	return ret;
+}
+
 static int create_devices(struct vm *vm, struct err *err)
 {
 	const struct config *config = vm->config;
 	int ret = devices_init(&vm->devices, &vm->kvm, vm->loop, &vm->mmio, err);
 
-	if (ret == 0 && config->vsock) {
-		char path[80];
-
-		snprintf(path, sizeof(path), "/%s", config->vsock);
-		ret = devices_plug(&vm->devices, vsock_new(vm->mem, vm->loop, config->cid, vm->vsock_fd, path, err), vsock_free, err);
-	}
+	if (ret == 0 && config->vsock)
+		ret = create_vsock(vm, err);
 	if (ret == 0 && config->fs_tag)
 		ret = create_file_server(vm, err);
 	for (size_t i = 0; i < config->ndisks && ret == 0; i++)
@@ -221,11 +228,8 @@ static int create_devices(struct vm *vm, struct err *err)
 				   blk_new(vm->mem, vm->loop, config->disks[i].fd, config->disks[i].read_only,
 					   config->disks[i].id, err),
 				   blk_free, err);
-	for (size_t i = 0; i < config->nnets && ret == 0; i++) {
-		const struct config_net *net = &config->nets[i];
-
-		ret = devices_plug_net(&vm->devices, net_new(vm->mem, vm->loop, net->tap, net->mac, config->net_rate, err), net->mac, err);
-	}
+	if (ret == 0 && !vm->snapshot)
+		ret = vm_create_nets(vm, err);
 	if (ret == 0 && config->console)
 		ret = devices_plug(&vm->devices, console_new(vm->mem, vm->loop, &vm->serial, vm->console_fd, err), console_free, err);
 	if (ret == 0 && config->rng)
@@ -259,6 +263,11 @@ static int write_boot_data(struct vm *vm, struct err *err)
 	return arch_write_boot_data(vm->mem, &vm->boot, &machine, err);
 }
 
+static int prepare_guest(struct vm *vm, struct err *err)
+{
+	return vm->snapshot ? vm_restore_machine(vm, err) : write_boot_data(vm, err);
+}
+
 static int create_control(struct vm *vm, struct err *err)
 {
 	if (vm->control_fd < 0)
@@ -289,6 +298,9 @@ static int start_threads(struct vm *vm, struct err *err)
 		ret = vcpu_start(&vm->vcpus[i], err);
 	if (ret < 0)
 		return ret;
+	/* Saving takes more of KVM than the filter lets through; the guest that is saved is ours, no tenant's yet. */
+	if (vm->config->snapshot_fd >= 0)
+		return 0;
 	ret = sandbox_confine_thread(SANDBOX_IO);
 	return ret < 0 ? err_set(err, -ret, "confine the I/O thread") : 0;
 }
@@ -296,7 +308,7 @@ static int start_threads(struct vm *vm, struct err *err)
 /* What a VM is made of, in order. The jail comes as early as what has to be opened before allows. */
 static int (*const steps[])(struct vm *vm, struct err *err) = {
 	create_loop, load_guest, create_kvm, create_sockets, enter_jail,
-	create_devices, create_interrupts, write_boot_data, create_control, start_threads,
+	create_devices, create_interrupts, prepare_guest, create_control, start_threads,
 };
 
 struct vm *vm_create(const struct config *config, struct err *err)
@@ -341,9 +353,11 @@ enum vm_end vm_run(struct vm *vm)
 	vcpu_resume_all(vm->vcpus, vm->nvcpus);
 	ret = loop_run(vm->loop, -1);
 	if (ret < 0)
-		ended(vm, VM_END_KVM, strerror(-ret));
+		vm_ended(vm, VM_END_KVM, strerror(-ret));
 	if (vm->end != VM_END_STOPPED)
 		log_end(vm);
+	if (vm->config->snapshot_fd >= 0)
+		return vm_end_with_snapshot(vm);
 	return vm->end;
 }
 
@@ -370,112 +384,6 @@ void vm_free(struct vm *vm)
 	close_fd(vm->proc_self_fd);
 	close_fd(vm->ended_fd);
 	loop_free(vm->loop);
+	free(vm->snapshot);
 	free(vm);
-}
-
-void vm_status(struct vm *vm, struct vm_status *status)
-{
-	*status = (struct vm_status){ .paused = vm->paused, .vcpus = vm->nvcpus, .memory_bytes = vm->mem->size };
-	if (vm->memory_device)
-		status->memory_bytes += mem_plugged(vm->memory_device);
-	if (vm->balloon) {
-		status->balloon_mib = balloon_actual(vm->balloon);
-		status->discarded_bytes = balloon_discarded(vm->balloon);
-	}
-}
-
-void vm_pause(struct vm *vm)
-{
-	if (!vm->paused)
-		vcpu_pause_all(vm->vcpus, vm->nvcpus);
-	vm->paused = true;
-}
-
-void vm_resume(struct vm *vm)
-{
-	if (vm->paused)
-		vcpu_resume_all(vm->vcpus, vm->nvcpus);
-	vm->paused = false;
-}
-
-void vm_stop(struct vm *vm)
-{
-	ended(vm, VM_END_STOPPED, "stopped on request");
-}
-
-int vm_set_balloon(struct vm *vm, uint32_t mib, struct err *err)
-{
-	if (!vm->balloon)
-		return err_msg(err, ENODEV, "this VM has no balloon");
-	balloon_set_target(vm->balloon, mib);
-	return 0;
-}
-
-/* KVM gets the memory that was not open yet, in whole blocks: the guest adds no less at once. */
-static int open_growth(struct vm *vm, uint64_t size, struct err *err)
-{
-	struct memory *mem = vm->mem;
-	uint64_t open = mem->growth.size;
-	struct memory_region more = { mem->growth.gpa + open, size - open, mem->growth.host + open };
-	int ret;
-
-	if (size <= open)
-		return 0;
-	ret = kvm_add_memory(&vm->kvm, &more, err);
-	if (ret == 0 && memory_open_growth(mem, size) < 0)
-		ret = err_set(err, EINVAL, "open %llu bytes", (unsigned long long)size);
-	return ret;
-}
-
-int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err)
-{
-	uint64_t wanted = (uint64_t)mib << 20, more = wanted > vm->mem->size ? wanted - vm->mem->size : 0;
-	uint64_t usable = (more + MEMORY_BLOCK - 1) / MEMORY_BLOCK * MEMORY_BLOCK;
-
-	if (usable > vm->mem->growth_max)
-		return err_msg(err, ERANGE, "%u MiB: this VM has at most %llu", mib,
-			       (unsigned long long)((vm->mem->size + vm->mem->growth_max) >> 20));
-	if (!vm->memory_device) {
-		struct virtio_device *device = mem_new(vm->mem, err);
-
-		if (devices_insert(&vm->devices, device, mem_free, err) < 0)
-			return -err->code;
-		vm->memory_device = device;
-	}
-	if (open_growth(vm, usable, err) < 0)
-		return -err->code;
-	mem_request(vm->memory_device, more, vm->mem->growth.size);
-	return 0;
-}
-
-int vm_add_net(struct vm *vm, const uint8_t mac[6], int tap, struct err *err)
-{
-	struct virtio_device *virtio;
-	int own = fcntl(tap, F_DUPFD_CLOEXEC, 0);
-
-	if (own < 0)
-		return err_set(err, errno, "take the tap");
-	virtio = net_new(vm->mem, vm->loop, own, mac, vm->config->net_rate, err);
-	if (!virtio)
-		close(own);
-	return devices_insert_net(&vm->devices, virtio, mac, err);
-}
-
-int vm_remove_net(struct vm *vm, const uint8_t mac[6], struct err *err)
-{
-	return devices_remove_net(&vm->devices, mac, err);
-}
-
-int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err)
-{
-	if (!vm->fs_server)
-		return err_msg(err, ENODEV, "this VM has no file server");
-	return fs_server_add_share(vm->fs_server, name, fd, err);
-}
-
-int vm_remove_share(struct vm *vm, const char *name, struct err *err)
-{
-	int ret = vm->fs_server ? fs_server_remove_share(vm->fs_server, name) : -ENODEV;
-
-	return ret < 0 ? err_set(err, -ret, "remove share '%s'", name) : 0;
 }

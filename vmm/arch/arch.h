@@ -16,6 +16,9 @@
 #include "vmm/kvm.h"
 #include "vmm/memory.h"
 
+/* struct arch_vcpu_state, struct arch_machine_state: what a snapshot holds of a vCPU and of all that KVM has besides. */
+#include "arch_state.h"
+
 /* ARCH_NAME, ARCH_ELF_MACHINE, ARCH_KERNEL_MIN, ARCH_IRQ_FIRST, ARCH_IRQ_MAX, ARCH_MMIO_BASE */
 #include "arch_params.h"
 
@@ -50,5 +53,25 @@ int arch_write_boot_data(const struct memory *mem, const struct boot *boot, cons
 /* Sets a vCPU's registers for boot: vCPU 0 at the kernel's entry, the others waiting to be started by the guest. */
 int arch_init_vcpu(const struct kvm *kvm, int vcpu, unsigned int id, unsigned int nvcpus, const struct boot *boot,
 		   struct err *err) must_check;
+
+/* What arch_init_vcpu does for a new guest, without its registers: the processor that the guest sees. */
+int arch_set_cpuid(const struct kvm *kvm, int vcpu, unsigned int id, unsigned int nvcpus, struct err *err) must_check;
+
+/*
+ * Saving: no vCPU runs, and none has an exit that is not completed (vcpu_complete_exit). Restoring: into a VM that has not
+ * run, instead of arch_init_vcpu and arch_write_boot_data. The state was written by this program on this machine, so
+ * KVM's judgement of it is enough.
+ */
+int arch_save_vcpu(const struct kvm *kvm, int vcpu, struct arch_vcpu_state *state, struct err *err) must_check;
+int arch_restore_vcpu(const struct kvm *kvm, int vcpu, unsigned int id, unsigned int nvcpus,
+		      const struct arch_vcpu_state *state, struct err *err) must_check;
+int arch_save_machine(const struct kvm *kvm, struct arch_interrupts *interrupts, struct arch_machine_state *state,
+		      struct err *err) must_check;
+int arch_restore_machine(const struct kvm *kvm, struct arch_interrupts *interrupts, const struct arch_machine_state *state,
+			 struct err *err) must_check;
+
+/* The part of these two that is the interrupt controller's. */
+void arch_save_interrupts(struct arch_interrupts *interrupts, struct arch_machine_state *state);
+int arch_restore_interrupts(struct arch_interrupts *interrupts, const struct arch_machine_state *state, struct err *err) must_check;
 
 #endif

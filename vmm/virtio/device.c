@@ -124,16 +124,21 @@ void virtio_device_unwatch(struct virtio_device *device, struct loop *loop)
 		loop_remove(loop, device->kicks[i]);
 }
 
-static void interrupt(struct virtio_device *device, uint32_t reason)
+void virtio_device_interrupt_again(struct virtio_device *device)
 {
 	uint64_t one = 1;
 
-	if (!device->page)
-		return;
-	__atomic_or_fetch(virtio_mmio_interrupt_status(device), reason, __ATOMIC_SEQ_CST);
 	/* EAGAIN would mean 2^64 - 2 pending interrupts: there is one pending either way. */
 	if (write(device->irq, &one, sizeof(one)) != sizeof(one) && errno != EAGAIN)
 		log_warn_limited("%s: interrupt: %s, the guest may stall", device->ops->name, strerror(errno));
+}
+
+static void interrupt(struct virtio_device *device, uint32_t reason)
+{
+	if (!device->page)
+		return;
+	__atomic_or_fetch(virtio_mmio_interrupt_status(device), reason, __ATOMIC_SEQ_CST);
+	virtio_device_interrupt_again(device);
 }
 
 void virtio_device_notify_used(struct virtio_device *device, struct virtqueue *vq)

@@ -80,6 +80,9 @@ void virtio_device_unwatch(struct virtio_device *device, struct loop *loop);
 /* Interrupts the guest if it wants to hear of this queue. Under the lock. */
 void virtio_device_notify_used(struct virtio_device *device, struct virtqueue *vq);
 
+/* Raises the line for what InterruptStatus says already. Under the lock. */
+void virtio_device_interrupt_again(struct virtio_device *device);
+
 /* The guest broke a rule: DEVICE_NEEDS_RESET and a configuration interrupt (2.1.2). Under the lock. */
 void virtio_device_needs_reset(struct virtio_device *device, const char *why);
 

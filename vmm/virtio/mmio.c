@@ -84,7 +84,7 @@ static void write_driver_features(struct virtio_device *device, uint32_t value)
 	device->driver_features |= (uint64_t)value << shift;
 }
 
-static void activate(struct virtio_device *device)
+void virtio_mmio_activate(struct virtio_device *device)
 {
 	uint64_t one = 1;
 
@@ -121,7 +121,7 @@ static void write_status(struct virtio_device *device, uint32_t value)
 	added = value & ~device->status;
 	device->status = value & 0xff;
 	if (added & VIRTIO_CONFIG_S_DRIVER_OK && !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET))
-		activate(device);
+		virtio_mmio_activate(device);
 }
 
 static void write_queue_ready(struct virtio_device *device, struct virtqueue *vq, uint32_t value)

@@ -28,6 +28,9 @@ void virtio_mmio_hide(struct virtio_device *device);
 /* What the registers read as has changed, or the configuration space. Under the device's lock. */
 void virtio_mmio_update(struct virtio_device *device);
 
+/* The driver has set DRIVER_OK: the device begins, and looks into all its queues. Under the device's lock. */
+void virtio_mmio_activate(struct virtio_device *device);
+
 /* InterruptStatus in the window of a device that is shown; atomic. */
 uint32_t *virtio_mmio_interrupt_status(const struct virtio_device *device);
 

@@ -355,6 +355,14 @@ static bool dispatch(struct vsock *vsock, const struct virtqueue_chain *chain)
 	return true;
 }
 
+static bool is_request(const struct virtqueue_chain *chain)
+{
+	struct virtio_vsock_hdr hdr;
+
+	return iov_read(chain->readable, chain->nreadable, 0, &hdr, sizeof(hdr)) == sizeof(hdr) &&
+	       hdr.op == VIRTIO_VSOCK_OP_REQUEST;
+}
+
 static void transmit(struct vsock *vsock)
 {
 	struct virtqueue *vq = &vsock->device.queues[QUEUE_TX];
@@ -366,6 +374,11 @@ static void transmit(struct vsock *vsock)
 		int ret = 0;
 
 		while (budget > 0 && (ret = virtqueue_pop(vq, &chain)) > 0) {
+			if (vsock->held && is_request(&chain)) {
+				virtqueue_unpop(vq, chain.head);
+				vsock->held(vsock->held_ctx);
+				return;
+			}
 			if (!dispatch(vsock, &chain)) {
 				ret = -EBADMSG;
 				break;
@@ -451,6 +464,14 @@ struct virtio_device *vsock_new(const struct memory *mem, struct loop *loop, uin
 		vsock->listen_fd = listen_fd;
 	}
 	return &vsock->device;
+}
+
+void vsock_hold_requests(struct virtio_device *device, void (*arrived)(void *ctx), void *ctx)
+{
+	struct vsock *vsock = (struct vsock *)device;
+
+	vsock->held = arrived;
+	vsock->held_ctx = ctx;
 }
 
 void vsock_free(struct virtio_device *device)

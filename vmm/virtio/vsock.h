@@ -22,4 +22,11 @@ struct virtio_device *vsock_new(const struct memory *mem, struct loop *loop, uin
 				const char *path, struct err *err);
 void vsock_free(struct virtio_device *device);
 
+/*
+ * For a VM that is to be saved: its first request for a connection to the host stays in the queue, where the device of the
+ * restored VM finds it, and arrived is called instead (I/O thread, under the device's lock), once or more. So there is
+ * no connection to save.
+ */
+void vsock_hold_requests(struct virtio_device *device, void (*arrived)(void *ctx), void *ctx);
+
 #endif

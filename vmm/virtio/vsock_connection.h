@@ -76,6 +76,8 @@ struct vsock {
 	uint32_t next_host_port;
 	struct reset resets[RESETS_MAX];
 	unsigned int nresets;
+	void (*held)(void *ctx); /* not NULL: requests of the guest stay in the queue */
+	void *held_ctx;
 };
 
 /* NULL when there are too many, or no memory: the caller keeps fd. */

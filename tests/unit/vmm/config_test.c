@@ -64,4 +64,27 @@ static void test_what_is_wrong_is_refused(void **state)
 	assert_true(PARSE(BASE, "--kvm-fd=-1") < 0);
 }
 
-TESTS(cmocka_unit_test(test_options_and_defaults), cmocka_unit_test(test_what_is_wrong_is_refused))
+/* What a snapshot cannot have. */
+static void test_snapshots(void **state)
+{
+	struct config config;
+	struct err err;
+	char save[32], restore[32];
+
+	(void)state;
+	snprintf(save, sizeof(save), "--snapshot-fd=%d", dup(0));
+	assert_int_equal(PARSE(BASE, "--vsock=v", save), 0);
+	assert_true(PARSE(BASE, save) < 0);
+	assert_true(PARSE(BASE, "--vsock=v", "--rng", save) < 0);
+	assert_true(PARSE(BASE, "--vsock=v", "--console=c", save) < 0);
+	assert_true(PARSE(BASE, "--vsock=v", "--disk=d=/dev/null", save) < 0);
+	assert_true(PARSE(BASE, "--vsock=v", "--net=02:00:00:00:00:01=0", save) < 0);
+	snprintf(restore, sizeof(restore), "--restore-fd=%d", dup(0));
+	assert_true(PARSE(BASE, "--vsock=v", save, restore) < 0);
+	assert_int_equal(PARSE("--root=/", "--vsock=v", restore), 0);
+	assert_int_equal(config.kernel_fd, -1);
+	assert_true(PARSE("--root=/", "--vsock=v", "--disk=d=/dev/null", restore) < 0);
+}
+
+TESTS(cmocka_unit_test(test_options_and_defaults), cmocka_unit_test(test_what_is_wrong_is_refused),
+      cmocka_unit_test(test_snapshots))

@@ -2,6 +2,7 @@
 #include "vmm/arch/x86_64/ioapic.h"
 
 #include "tests/unit/test.h"
+#include "vmm/arch/arch.h"
 
 #define PINS 4
 #define REDIRECTION 0x10
@@ -100,7 +101,33 @@ static void test_registers_that_do_not_exist(void **state)
 	assert_memory_equal(before.entries, ioapic.entries, sizeof(before.entries));
 }
 
+static void test_its_state_comes_back(void **state)
+{
+	struct kvm vm = { .vm = -1 };
+	struct bus mmio = { .nranges = 0 };
+	struct err err;
+	struct arch_interrupts *one = arch_interrupts_new(&vm, PINS, &mmio, &err), *two;
+	struct arch_machine_state saved;
+	uint32_t index = REDIRECTION + 5, value = 0x12000000;
+
+	(void)state;
+	bus_access(&mmio, X86_IOAPIC, &index, 4, true);
+	bus_access(&mmio, X86_IOAPIC + 0x10, &value, 4, true);
+	arch_save_interrupts(one, &saved);
+	mmio = (struct bus){ .nranges = 0 };
+	two = arch_interrupts_new(&vm, PINS, &mmio, &err);
+	assert_int_equal(arch_restore_interrupts(two, &saved, &err), 0);
+	value = 0;
+	bus_access(&mmio, X86_IOAPIC + 0x10, &value, 4, false); /* the index came back as well */
+	assert_int_equal(value, 0x12000000);
+	saved.npins = PINS + 1;
+	assert_int_equal(arch_restore_interrupts(two, &saved, &err), -EINVAL);
+	arch_interrupts_free(one);
+	arch_interrupts_free(two);
+}
+
 #define T(name) cmocka_unit_test_setup(name, set_up)
 
 TESTS(T(test_it_has_the_pins_that_were_asked_for_all_masked), T(test_an_entry_becomes_its_message),
-      T(test_the_guest_cannot_set_what_is_the_chips), T(test_registers_that_do_not_exist))
+      T(test_the_guest_cannot_set_what_is_the_chips), T(test_registers_that_do_not_exist),
+      T(test_its_state_comes_back))

@@ -9,6 +9,7 @@
 #include "lib/io.h"
 #include "tests/unit/test.h"
 #include "tests/unit/vmm/driver.h"
+#include "vmm/virtio/device_state.h"
 
 enum { RX, TX };
 
@@ -207,8 +208,44 @@ static void test_packets_that_lie_about_their_length_stop_the_device(void **stat
 	assert_true(driver.device->queues[1].broken);
 }
 
+static void count_call(void *ctx)
+{
+	(*(unsigned int *)ctx)++;
+}
+
+/* The request of a guest that is to be saved: the device of the restored VM connects it. */
+static void test_a_request_that_is_held_is_served_by_the_next_device(void **state)
+{
+	struct virtio_device_state saved;
+	unsigned int calls = 0;
+	char port[112];
+	struct err err;
+	int fd;
+
+	(void)state;
+	snprintf(port, sizeof(port), "%s_77", path);
+	fd = fdpass_listen(port, 8, &err);
+	assert_true(fd >= 0);
+	vsock_hold_requests(driver.device, count_call, &calls);
+	guest_sends(VIRTIO_VSOCK_OP_REQUEST, 77, 5, NULL, 0);
+	assert_true(calls > 0);
+	assert_int_equal(driver_used(&driver, TX), 0);
+	assert_int_equal(received_count(), 0);
+	driver.device->status = 0xf;
+	assert_int_equal(virtio_device_save(driver.device, &saved, &err), 0);
+	vsock_free(driver.device);
+	driver.device = vsock_new(driver.mem, driver.loop, CID, listener, path, &err);
+	virtio_mmio_show(driver.device, driver.page);
+	assert_int_equal(virtio_device_restore(driver.device, &saved, &err), 0);
+	driver_kick(&driver, TX);
+	assert_int_equal(driver_used(&driver, TX), 1);
+	assert_int_equal(received(0).op, VIRTIO_VSOCK_OP_RESPONSE);
+	close(fd);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TESTS(T(test_the_host_reaches_a_guest_port), T(test_bytes_of_a_closed_socket_wait_for_credit),
       T(test_bad_handshakes_are_dropped), T(test_a_port_that_nobody_has_is_reset),
-      T(test_a_guest_that_exceeds_its_credit_is_reset), T(test_packets_that_lie_about_their_length_stop_the_device))
+      T(test_a_guest_that_exceeds_its_credit_is_reset), T(test_packets_that_lie_about_their_length_stop_the_device),
+      T(test_a_request_that_is_held_is_served_by_the_next_device))

@@ -76,7 +76,7 @@ static void adjust_entry(struct kvm_cpuid_entry2 *entry, unsigned int id, unsign
 	}
 }
 
-static int set_cpuid(const struct kvm *kvm, int vcpu, unsigned int id, unsigned int nvcpus, struct err *err)
+int arch_set_cpuid(const struct kvm *kvm, int vcpu, unsigned int id, unsigned int nvcpus, struct err *err)
 {
 	auto_free struct kvm_cpuid2 *cpuid =
 		calloc(1, sizeof(*cpuid) + CPUID_ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2));
@@ -160,7 +160,7 @@ static int set_boot_registers(int vcpu, const struct boot *boot, struct err *err
 int arch_init_vcpu(const struct kvm *kvm, int vcpu, unsigned int id, unsigned int nvcpus, const struct boot *boot,
 		   struct err *err)
 {
-	int ret = set_cpuid(kvm, vcpu, id, nvcpus, err);
+	int ret = arch_set_cpuid(kvm, vcpu, id, nvcpus, err);
 
 	if (ret == 0)
 		ret = set_msrs(vcpu, err);

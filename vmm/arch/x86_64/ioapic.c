@@ -206,6 +206,34 @@ struct arch_interrupts *arch_interrupts_new(const struct kvm *kvm, unsigned int 
 	return interrupts;
 }
 
+void arch_save_interrupts(struct arch_interrupts *interrupts, struct arch_machine_state *state)
+{
+	struct ioapic *ioapic = &interrupts->ioapic;
+
+	pthread_mutex_lock(&ioapic->lock);
+	state->npins = ioapic->npins;
+	state->ioapic_index = ioapic->index;
+	state->ioapic_id = ioapic->id;
+	memcpy(state->ioapic_entries, ioapic->entries, sizeof(state->ioapic_entries));
+	pthread_mutex_unlock(&ioapic->lock);
+}
+
+int arch_restore_interrupts(struct arch_interrupts *interrupts, const struct arch_machine_state *state, struct err *err)
+{
+	struct ioapic *ioapic = &interrupts->ioapic;
+
+	if (state->npins != ioapic->npins)
+		return err_msg(err, EINVAL, "%u interrupt lines instead of %u", state->npins, ioapic->npins);
+	pthread_mutex_lock(&ioapic->lock);
+	ioapic->index = state->ioapic_index & 0xff;
+	ioapic->id = state->ioapic_id & ID_MASK;
+	for (unsigned int i = 0; i < ioapic->npins; i++)
+		ioapic->entries[i] = state->ioapic_entries[i] & ~ENTRY_READ_ONLY;
+	set_routes(ioapic);
+	pthread_mutex_unlock(&ioapic->lock);
+	return 0;
+}
+
 void arch_interrupts_free(struct arch_interrupts *interrupts)
 {
 	free(interrupts);

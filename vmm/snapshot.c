@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshot files. */
+#include "vmm/snapshot.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+#define MAGIC 0x70616e73616c6c65ULL /* "ellasnap" */
+#define VERSION 1
+#define PAGE 4096ULL
+#define GAP (16 * PAGE) /* so much of zeroes is cheaper to copy than to begin anew */
+
+static size_t used_size(uint32_t nvcpus)
+{
+	return offsetof(struct snapshot, vcpus) + nvcpus * sizeof(struct arch_vcpu_state);
+}
+
+struct snapshot *snapshot_new(const struct memory *mem, struct err *err)
+{
+	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+
+	if (!snapshot) {
+		err_set(err, ENOMEM, "save the VM");
+		return NULL;
+	}
+	snapshot->version = VERSION;
+	snapshot->size = sizeof(*snapshot);
+	snapshot->memory_size = mem->size;
+	return snapshot;
+}
+
+static bool is_zero(const uint8_t *page)
+{
+	return page[0] == 0 && !memcmp(page, page + 1, PAGE - 1);
+}
+
+/* One more page that is not zero: the last extent grows, or another begins. */
+static int add_page(struct snapshot *snapshot, uint64_t offset, bool shared)
+{
+	struct snapshot_extent *last = snapshot->nextents ? &snapshot->extents[snapshot->nextents - 1] : NULL;
+
+	if (last && last->shared == shared && offset - (last->offset + last->size) <= GAP) {
+		last->size = offset + PAGE - last->offset;
+		return 0;
+	}
+	if (snapshot->nextents == SNAPSHOT_EXTENTS_MAX)
+		return -E2BIG;
+	snapshot->extents[snapshot->nextents++] = (struct snapshot_extent){ offset, PAGE, shared };
+	return 0;
+}
+
+static int write_at(int fd, const void *data, size_t len, uint64_t offset, struct err *err)
+{
+	int ret = io_pwrite_all(fd, data, len, offset);
+
+	return ret < 0 ? err_set(err, -ret, "write the snapshot") : 0;
+}
+
+int snapshot_write(struct snapshot *snapshot, const struct memory *mem, const uint8_t *shared, uint64_t shared_size, int fd,
+		   struct err *err)
+{
+	uint64_t magic = MAGIC, at = SNAPSHOT_MEMORY;
+
+	for (uint64_t offset = 0; offset < mem->size; offset += PAGE) {
+		const uint8_t *page = mem->map + offset;
+		bool is_shared = page >= shared && page + PAGE <= shared + shared_size;
+
+		if (!is_zero(page) && add_page(snapshot, offset, is_shared) < 0)
+			return err_msg(err, E2BIG, "memory in more than %d pieces", SNAPSHOT_EXTENTS_MAX);
+	}
+	for (uint32_t i = 0; i < snapshot->nextents; i++) {
+		const struct snapshot_extent *extent = &snapshot->extents[i];
+
+		if (write_at(fd, mem->map + extent->offset, extent->size, at, err) < 0)
+			return -err->code;
+		at += extent->size;
+	}
+	if (write_at(fd, snapshot, used_size(snapshot->nvcpus), 0, err) < 0)
+		return -err->code;
+	return write_at(fd, &magic, sizeof(magic), offsetof(struct snapshot, magic), err);
+}
+
+static int check(const struct snapshot *snapshot, struct err *err)
+{
+	if (snapshot->magic != MAGIC || snapshot->version != VERSION || snapshot->size != sizeof(*snapshot))
+		return err_msg(err, EINVAL, "this is no snapshot of this VMM");
+	if (snapshot->nvcpus < 1 || snapshot->nvcpus > CONFIG_VCPUS_MAX || snapshot->nwindows > DEVICES_MAX ||
+	    snapshot->nextents > SNAPSHOT_EXTENTS_MAX)
+		return err_msg(err, EINVAL, "the snapshot has %u vCPUs, %u devices and %u pieces of memory", snapshot->nvcpus,
+			       snapshot->nwindows, snapshot->nextents);
+	return 0;
+}
+
+struct snapshot *snapshot_read(int fd, struct err *err)
+{
+	auto_free struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+	int ret = snapshot ? io_pread_all(fd, snapshot, used_size(0), 0) : -ENOMEM;
+
+	if (ret == 0 && check(snapshot, err) < 0)
+		return NULL;
+	if (ret == 0)
+		ret = io_pread_all(fd, snapshot->vcpus, snapshot->nvcpus * sizeof(snapshot->vcpus[0]), used_size(0));
+	if (ret < 0) {
+		err_set(err, -ret, "read the snapshot");
+		return NULL;
+	}
+	return ptr_take(&snapshot);
+}
+
+static int load_extent(const struct snapshot_extent *extent, struct memory *mem, int fd, uint64_t at)
+{
+	uint8_t *to = mem->map + extent->offset;
+
+	if (!extent->shared)
+		return io_pread_all(fd, to, extent->size, at);
+	if (mmap(to, extent->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)at) == MAP_FAILED)
+		return -errno;
+	madvise(to, extent->size, MADV_DONTDUMP);
+	return 0;
+}
+
+int snapshot_load(const struct snapshot *snapshot, struct memory *mem, int fd, struct err *err)
+{
+	uint64_t at = SNAPSHOT_MEMORY;
+
+	if (snapshot->memory_size != mem->size)
+		return err_msg(err, EINVAL, "a snapshot of %llu MiB for a VM of %llu",
+			       (unsigned long long)(snapshot->memory_size >> 20), (unsigned long long)(mem->size >> 20));
+	for (uint32_t i = 0; i < snapshot->nextents; i++) {
+		const struct snapshot_extent *extent = &snapshot->extents[i];
+		int ret;
+
+		if (extent->offset % PAGE || extent->size % PAGE || extent->offset > mem->size ||
+		    extent->size > mem->size - extent->offset)
+			return err_msg(err, EINVAL, "the snapshot has memory that the VM has not");
+		ret = load_extent(extent, mem, fd, at);
+		if (ret < 0)
+			return err_set(err, -ret, "read the snapshot's memory");
+		at += extent->size;
+	}
+	return 0;
+}
