@@ -177,6 +177,8 @@ install: all guest
 	install -s -m 755 $(B)/cella-vmm $(B)/cella-image $(DESTDIR)$(prefix)/lib/cella/
 	install -m 644 $(B)/guest/vmlinux $(B)/guest/initramfs.cpio $(B)/guest/manifest.json $(B)/guest/manifest.sig $(DESTDIR)$(prefix)/lib/cella/
 	install -m 644 $(B)/guest/guest.pub $(DESTDIR)/etc/cella/guest.pub
+	install -d $(DESTDIR)$(prefix)/lib/systemd/system
+	sed 's|@prefix@|$(prefix)|' runtime/cella-template.service > $(DESTDIR)$(prefix)/lib/systemd/system/cella-template.service
 
 clean:
 	rm -rf $(B)

@@ -15,7 +15,7 @@
 
 static const char *const files[] = { "vmlinux", "initramfs.cpio", "manifest.json", "manifest.sig" };
 
-static int append_identity(char *out, size_t size, int fd)
+int guest_image_add_identity(char *out, size_t size, int fd)
 {
 	size_t used = strlen(out);
 	struct stat st;
@@ -67,9 +67,8 @@ static int check(const struct settings *settings, const char *root, const char *
 
 int guest_image_open(struct guest_image *image, const struct settings *settings, const char *root, struct err *err)
 {
-	char identity[2048] = "";
-
 	image->kernel = image->initrd = -1;
+	image->identity[0] = '\0';
 	for (size_t i = 0; i <= ARRAY_SIZE(files); i++) {
 		char path[PATH_MAX + 64];
 		auto_fd fd = -1;
@@ -79,12 +78,12 @@ int guest_image_open(struct guest_image *image, const struct settings *settings,
 		else
 			snprintf(path, sizeof(path), "%s", settings->guest_key);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || append_identity(identity, sizeof(identity), fd) < 0)
+		if (fd < 0 || guest_image_add_identity(image->identity, sizeof(image->identity), fd) < 0)
 			return err_set(err, errno, "guest image: open %s", path);
 		if (i == 0)
 			image->kernel = fd_take(&fd);
 		else if (i == 1)
 			image->initrd = fd_take(&fd);
 	}
-	return check(settings, root, identity, err);
+	return check(settings, root, image->identity, err);
 }

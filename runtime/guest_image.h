@@ -3,11 +3,14 @@
 #ifndef RUNTIME_GUEST_IMAGE_H
 #define RUNTIME_GUEST_IMAGE_H
 
+#include <stddef.h>
+
 #include "lib/err.h"
 #include "runtime/settings.h"
 
 struct guest_image {
 	int kernel, initrd; /* owned */
+	char identity[2048]; /* of all files that took part, a line for each */
 };
 
 /*
@@ -16,5 +19,8 @@ struct guest_image {
  * inode, size, mtime and ctime; a file that was written to since has another ctime.
  */
 int guest_image_open(struct guest_image *image, const struct settings *settings, const char *root, struct err *err) must_check;
+
+/* Appends the line for an open file: device, inode, size, mtime and ctime. 0 or -errno. */
+int guest_image_add_identity(char *out, size_t size, int fd) must_check;
 
 #endif

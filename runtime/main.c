@@ -50,6 +50,7 @@ static const struct {
 	{ "resume", cmd_resume, "thaw a container" },
 	{ "spec", cmd_spec, "write a config.json to start from" },
 	{ "features", cmd_features, "print what this runtime supports as JSON" },
+	{ "template", cmd_template, "boot a guest once, for VMs to start from" },
 	{ "check", cmd_check, "tell whether this host can run containers, and if not, why" },
 };
 

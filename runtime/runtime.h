@@ -25,6 +25,6 @@ typedef int command_main(struct runtime *runtime, int argc, char **argv);
 int runtime_fail(const struct err *err, int status);
 
 command_main cmd_create, cmd_start, cmd_run, cmd_state, cmd_kill, cmd_delete, cmd_exec, cmd_ps, cmd_list, cmd_pause, cmd_update, cmd_events,
-	cmd_resume, cmd_spec, cmd_features, cmd_check;
+	cmd_resume, cmd_spec, cmd_features, cmd_check, cmd_template;
 
 #endif

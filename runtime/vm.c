@@ -22,6 +22,7 @@
 #include "lib/json.h"
 #include "runtime/guest_image.h"
 #include "runtime/network.h"
+#include "runtime/template.h"
 
 #define ARGS_MAX 200
 #define GUEST_FDS 524288
@@ -105,26 +106,27 @@ static unsigned int choose_vcpus(const struct settings *settings, const json_t *
 	return (unsigned int)(n < 1 ? 1 : n > 32 ? 32 : n);
 }
 
-static void build_args(struct args *args, const struct vm_start *start, const struct guest_image *image, int kvm, int owner)
+struct vm_size vm_choose_size(const struct settings *settings, const json_t *resources)
 {
-	const json_t *resources = json_object_get(json_object_get(start->config, "linux"), "resources");
-	unsigned int memory = vm_memory_mib(start->settings, resources);
+	return (struct vm_size){ vm_memory_mib(settings, resources), choose_vcpus(settings, resources) };
+}
 
-	add(args, "%s/cella-vmm", start->settings->libexec_dir);
-	add(args, "--kernel-fd=%d", image->kernel);
-	add(args, "--initrd-fd=%d", image->initrd);
-	add(args, "--kvm-fd=%d", kvm);
-	add(args, "--owner-fd=%d", owner);
+/* What a guest finds when it boots, the same for all that may come from one template. */
+static void add_machine(struct args *args, const struct vm_start *start, const struct vm_size *size)
+{
 	add(args, "--cmdline=%s%s", CMDLINE, start->settings->kernel_parameters);
-	add(args, "--memory=%u", memory);
-	add(args, "--growth=%u", vm_growth_mib(start->settings, memory));
+	add(args, "--memory=%u", size->memory_mib);
+	add(args, "--growth=%u", vm_growth_mib(start->settings, size->memory_mib));
 	add(args, "--slots=%d", SLOTS);
-	add(args, "--vcpus=%u", choose_vcpus(start->settings, resources));
-	add(args, "--root=%s/vm", start->state->directory);
+	add(args, "--vcpus=%u", size->vcpus);
 	add(args, "--control=control");
 	add(args, "--vsock=vsock");
 	add(args, "--fs=cella");
 	add(args, "--balloon");
+}
+
+static void add_container(struct args *args, const struct vm_start *start)
+{
 	for (size_t i = 0; i < start->shares->n; i++)
 		add(args, "--share=%s=%d", start->shares->shares[i].name, start->shares->shares[i].fd);
 	if (start->settings->network_mbit)
@@ -137,26 +139,102 @@ static void build_args(struct args *args, const struct vm_start *start, const st
 	}
 	for (size_t i = 0; i < start->disks->n; i++)
 		add(args, "--disk-fd=%s=%d", start->disks->disks[i].id, start->disks->disks[i].fd);
+}
+
+/* What the VMM gets besides: descriptors of ours, which it inherits. */
+struct sources {
+	struct guest_image image;
+	int kvm, owner, log, sync;
+	int template; /* -1: the guest boots */
+};
+
+static void build_args(struct args *args, const struct vm_start *start, const struct vm_size *size,
+		       const struct sources *sources)
+{
+	add(args, "%s/cella-vmm", start->settings->libexec_dir);
+	add_machine(args, start, size);
+	if (sources->template >= 0) {
+		add(args, "--restore-fd=%d", sources->template);
+	} else {
+		add(args, "--kernel-fd=%d", sources->image.kernel);
+		add(args, "--initrd-fd=%d", sources->image.initrd);
+	}
+	add(args, "--kvm-fd=%d", sources->kvm);
+	add(args, "--owner-fd=%d", sources->owner);
+	add(args, "--root=%s/vm", start->state->directory);
+	if (start->identity)
+		add(args, "--snapshot-fd=%d", start->snapshot);
+	else
+		add_container(args, start);
 	args->list[args->n] = NULL;
 }
 
-/* The child: waits for its id maps, then becomes the VMM. */
-static _Noreturn void become_vmm(const struct args *args, const struct vm_start *start, const struct guest_image *image,
-				 int kvm, int owner, int log, int sync)
+static void free_args(struct args *args)
 {
-	const int fds[] = { image->kernel, image->initrd, kvm, owner };
+	while (args->n > 0)
+		free(args->list[--args->n]);
+}
+
+/* Everything that a template depends on: this boot of the host, the VMM, kernel and initramfs, the machine. */
+static int identify(char out[VM_IDENTITY_MAX], const struct vm_start *start, const struct vm_size *size,
+		    const struct guest_image *image, struct err *err)
+{
+	auto_free char *boot_id = io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL, err);
+	char path[PATH_MAX + 16];
+	struct args args = { .n = 0 };
+	auto_fd vmm = -1;
+	size_t used;
+
+	if (!boot_id)
+		return -err->code;
+
+	snprintf(path, sizeof(path), "%s/cella-vmm", start->settings->libexec_dir);
+	vmm = open(path, O_PATH | O_CLOEXEC);
+	snprintf(out, VM_IDENTITY_MAX, "%s%s", boot_id, image->identity);
+	if (vmm < 0 || guest_image_add_identity(out, VM_IDENTITY_MAX, vmm) < 0)
+		return err_set(err, errno, "look at %s", path);
+	add_machine(&args, start, size);
+	for (size_t i = 0; i < args.n; i++) {
+		used = strlen(out);
+		snprintf(out + used, VM_IDENTITY_MAX - used, "%s\n", args.list[i]);
+	}
+	free_args(&args);
+	return 0;
+}
+
+/* Disks are there from the start or not at all, and a slot is for memory. */
+static bool may_come_from_template(const struct vm_start *start)
+{
+	return !start->identity && start->disks->n == 0 && start->network->n < SLOTS;
+}
+
+static void pass_container(const struct vm_start *start)
+{
+	for (size_t i = 0; i < start->shares->n; i++)
+		pass_fd(start->shares->shares[i].fd);
+	for (size_t i = 0; i < start->network->n; i++)
+		pass_fd(start->network->links[i].tap);
+	for (size_t i = 0; i < start->disks->n; i++)
+		pass_fd(start->disks->disks[i].fd);
+}
+
+/* The child: waits for its id maps, then becomes the VMM. */
+static _Noreturn void become_vmm(const struct args *args, const struct vm_start *start, const struct sources *sources)
+{
+	const int fds[] = { sources->image.kernel, sources->image.initrd, sources->kvm, sources->owner, sources->template,
+			    start->identity ? start->snapshot : -1 };
 	struct rlimit files = { GUEST_FDS, GUEST_FDS };
 	sigset_t none;
 	char byte;
 
-	if (io_read_all(sync, &byte, 1) < 0)
+	if (io_read_all(sources->sync, &byte, 1) < 0)
 		_exit(1);
 	setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Best effort: with fewer, a guest that holds many files open gets ENFILE earlier. */
 	setrlimit(RLIMIT_NOFILE, &files);
-	if (dup2(log, 1) < 0 || dup2(log, 2) < 0)
+	if (dup2(sources->log, 1) < 0 || dup2(sources->log, 2) < 0)
 		_exit(1);
 	close(0);
 	if (open("/dev/null", O_RDONLY) != 0)
@@ -164,13 +242,10 @@ static _Noreturn void become_vmm(const struct args *args, const struct vm_start 
 	/* What the caller left open (docker's and shells' descriptors) goes no further. */
 	syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		pass_fd(fds[i]);
-	for (size_t i = 0; i < start->shares->n; i++)
-		pass_fd(start->shares->shares[i].fd);
-	for (size_t i = 0; i < start->network->n; i++)
-		pass_fd(start->network->links[i].tap);
-	for (size_t i = 0; i < start->disks->n; i++)
-		pass_fd(start->disks->disks[i].fd);
+		if (fds[i] >= 0)
+			pass_fd(fds[i]);
+	if (!start->identity)
+		pass_container(start);
 	execve(args->list[0], args->list, (char *[]){ NULL });
 	dprintf(2, "cella-vmm: run %s: %s\n", args->list[0], strerror(errno));
 	_exit(1);
@@ -235,50 +310,82 @@ static int enter_cgroup(const struct vm_start *start, pid_t pid, struct err *err
 				  vm_memory_mib(start->settings, resources), err);
 }
 
-int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *err)
+/* A guest from a template needs neither kernel nor initramfs; they are opened, and so checked, all the same. */
+static int open_sources(struct sources *sources, const struct vm_start *start, const struct vm_size *size, struct err *err)
 {
-	struct guest_image image = { -1, -1 };
-	struct args args = { .n = 0 };
-	auto_fd kvm = open_kvm(err), log = -1, kernel = -1, initrd = -1, sync_read = -1, sync_write = -1, owner_read = -1;
-	int pipe_fds[2], ret;
+	char identity[VM_IDENTITY_MAX];
 
-	*vm = (struct vm_process){ .pid = 0, .owner = -1, .ready = -1 };
-	if (kvm < 0)
+	sources->kvm = open_kvm(err);
+	if (sources->kvm < 0 || guest_image_open(&sources->image, start->settings, start->runtime->root, err) < 0 ||
+	    identify(start->identity ? start->identity : identity, start, size, &sources->image, err) < 0)
 		return -err->code;
-	ret = guest_image_open(&image, start->settings, start->runtime->root, err);
-	kernel = image.kernel;
-	initrd = image.initrd;
-	if (ret < 0)
-		return ret;
-	log = openat(start->state->dirfd, "vmm.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (log < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return err_set(err, errno, "set up the VMM's log");
-	sync_read = pipe_fds[0];
-	sync_write = pipe_fds[1];
-	vm->ready = listen_ready(start, err);
-	if (vm->ready < 0)
-		return -err->code;
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+	if (may_come_from_template(start))
+		sources->template = template_open(start->runtime->root, size, identity);
+	sources->log = openat(start->state->dirfd, "vmm.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	return sources->log < 0 ? err_set(err, errno, "open the VMM's log") : 0;
+}
+
+static void close_sources(struct sources *sources)
+{
+	fd_close(&sources->image.kernel);
+	fd_close(&sources->image.initrd);
+	fd_close(&sources->kvm);
+	fd_close(&sources->owner);
+	fd_close(&sources->log);
+	fd_close(&sources->sync);
+	fd_close(&sources->template);
+}
+
+static int make_pipe(int *read_end, int *write_end, struct err *err)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_set(err, errno, "create a pipe");
-	owner_read = pipe_fds[0];
-	vm->owner = pipe_fds[1];
-	build_args(&args, start, &image, kvm, owner_read);
+	*read_end = ends[0];
+	*write_end = ends[1];
+	return 0;
+}
+
+static int spawn(const struct vm_start *start, const struct vm_size *size, struct sources *sources,
+		 struct vm_process *vm, struct err *err)
+{
+	struct args args = { .n = 0 };
+	auto_fd sync = -1;
+
+	if (make_pipe(&sources->sync, &sync, err) < 0 || make_pipe(&sources->owner, &vm->owner, err) < 0)
+		return -err->code;
+	build_args(&args, start, size, sources);
 	vm->pid = clone_vmm();
 	if (vm->pid == 0) {
 		/* Our end of the pipes must not keep the VMM alive, nor its own sync pipe open. */
 		close(vm->owner);
-		close(sync_write);
-		become_vmm(&args, start, &image, kvm, owner_read, log, sync_read);
+		close(sync);
+		become_vmm(&args, start, sources);
 	}
-	while (args.n > 0)
-		free(args.list[--args.n]);
+	free_args(&args);
 	if (vm->pid < 0)
 		return err_set(err, errno, "create the VMM's namespaces");
 	if (write_identity_map(vm->pid, "uid_map", err) < 0 || write_identity_map(vm->pid, "gid_map", err) < 0 ||
-	    enter_cgroup(start, vm->pid, err) < 0 ||
-	    io_write_all(sync_write, "", 1) < 0)
+	    (start->cgroup && enter_cgroup(start, vm->pid, err) < 0) || io_write_all(sync, "", 1) < 0)
 		return err_wrap(err, "start the VMM");
 	return 0;
+}
+
+int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *err)
+{
+	const json_t *resources = json_object_get(json_object_get(start->config, "linux"), "resources");
+	struct sources sources = { { .kernel = -1, .initrd = -1 }, -1, -1, -1, -1, -1 };
+	struct vm_size size = vm_choose_size(start->settings, resources);
+	int ret = open_sources(&sources, start, &size, err);
+
+	*vm = (struct vm_process){ .pid = 0, .owner = -1, .ready = -1 };
+	if (ret == 0) {
+		vm->ready = listen_ready(start, err);
+		ret = vm->ready < 0 ? vm->ready : spawn(start, &size, &sources, vm, err);
+	}
+	close_sources(&sources);
+	return ret;
 }
 
 void vm_last_log(const char *directory, char *out, size_t size)

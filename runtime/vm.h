@@ -12,15 +12,29 @@
 #include "runtime/share.h"
 #include "runtime/state.h"
 
+#define VM_IDENTITY_MAX 6144
+
+/* What a VM has when it starts. */
+struct vm_size {
+	unsigned int memory_mib, vcpus;
+};
+
+/* For a config's linux.resources, which may be NULL. */
+struct vm_size vm_choose_size(const struct settings *settings, const json_t *resources);
+
 struct vm_start {
 	const struct runtime *runtime;
 	const struct settings *settings;
 	const struct state *state; /* its directory holds vm/ and vmm.log */
-	const json_t *config;	   /* sizes */
+	const json_t *config;	   /* sizes; NULL: those of the settings */
+	/* NULL, all of them, for a guest that is to become a template. */
 	const struct share_list *shares;
 	const struct network *network;
 	const struct disk_list *disks;
 	struct host_cgroup *cgroup; /* is made, for the VMM to be in from its first page on */
+	/* Only for such a guest: the empty file that it is saved in, and what it was made from (VM_IDENTITY_MAX bytes). */
+	int snapshot;
+	char *identity;
 };
 
 struct vm_process {
@@ -30,7 +44,8 @@ struct vm_process {
 };
 
 /*
- * Starts a jailed VMM, a child of the calling process, and returns at once: the guest boots meanwhile.
+ * Starts a jailed VMM, a child of the calling process, and returns at once: the guest boots meanwhile, or goes on from where
+ * its template was saved.
  */
 int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *err) must_check;
 
