@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define HUGE_PAGE (2ULL << 20)
-
 #define GROWTH_ALIGN (1ULL << 30)
 
 static void add_region(struct memory *mem, gpa_t gpa, uint64_t offset, uint64_t size)
@@ -22,17 +20,17 @@ static void add_region(struct memory *mem, gpa_t gpa, uint64_t offset, uint64_t 
 /* An aligned mapping: reserve one huge page more and return what sticks out. */
 static uint8_t *map_aligned(uint64_t size)
 {
-	uint8_t *map = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	uint8_t *map = mmap(NULL, size + MEMORY_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 			    -1, 0);
 	uint64_t head;
 
 	if (map == MAP_FAILED)
 		return NULL;
-	head = (HUGE_PAGE - (uintptr_t)map % HUGE_PAGE) % HUGE_PAGE;
+	head = (MEMORY_HUGE_PAGE - (uintptr_t)map % MEMORY_HUGE_PAGE) % MEMORY_HUGE_PAGE;
 	if (head)
 		munmap(map, head);
-	if (HUGE_PAGE - head)
-		munmap(map + head + size, HUGE_PAGE - head);
+	if (MEMORY_HUGE_PAGE - head)
+		munmap(map + head + size, MEMORY_HUGE_PAGE - head);
 	return map + head;
 }
 
@@ -59,7 +57,7 @@ struct memory *memory_new(uint64_t size, uint64_t growth, struct err *err)
 {
 	struct memory *mem;
 
-	if (size == 0 || size % HUGE_PAGE) {
+	if (size == 0 || size % MEMORY_HUGE_PAGE) {
 		err_set(err, EINVAL, "guest memory of %llu bytes is not a multiple of 2 MiB", (unsigned long long)size);
 		return NULL;
 	}

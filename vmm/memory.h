@@ -20,6 +20,7 @@ typedef uint64_t gpa_t;
 #define MEMORY_HOLE_START 0xc0000000ULL /* MMIO: virtio-mmio windows, IOAPIC, LAPIC */
 #define MEMORY_HOLE_END 0x100000000ULL
 #define MEMORY_REGIONS_MAX 2
+#define MEMORY_HUGE_PAGE (2ULL << 20)
 #define MEMORY_BLOCK (128ULL << 20) /* Linux adds memory to x86_64 in sections of this size */
 
 struct memory_region {

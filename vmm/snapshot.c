@@ -15,7 +15,7 @@
 #define MAGIC 0x70616e73616c6c65ULL /* "ellasnap" */
 #define VERSION 1
 #define PAGE 4096ULL
-#define GAP (16 * PAGE) /* so much of zeroes is cheaper to copy than to begin anew */
+#define GAP (32 * PAGE) /* so much of zeroes is cheaper to copy than to begin anew */
 
 static size_t used_size(uint32_t nvcpus)
 {
@@ -63,18 +63,23 @@ static int write_at(int fd, const void *data, size_t len, uint64_t offset, struc
 	return ret < 0 ? err_set(err, -ret, "write the snapshot") : 0;
 }
 
+/* Whole huge pages only: a neighbour that is copied would have to make do with small ones. */
+static bool is_in_shared_block(const struct memory *mem, uint64_t offset, const uint8_t *shared, uint64_t shared_size)
+{
+	const uint8_t *block = mem->map + offset / MEMORY_HUGE_PAGE * MEMORY_HUGE_PAGE;
+
+	return block >= shared && block + MEMORY_HUGE_PAGE <= shared + shared_size;
+}
+
 int snapshot_write(struct snapshot *snapshot, const struct memory *mem, const uint8_t *shared, uint64_t shared_size, int fd,
 		   struct err *err)
 {
 	uint64_t magic = MAGIC, at = SNAPSHOT_MEMORY;
 
-	for (uint64_t offset = 0; offset < mem->size; offset += PAGE) {
-		const uint8_t *page = mem->map + offset;
-		bool is_shared = page >= shared && page + PAGE <= shared + shared_size;
-
-		if (!is_zero(page) && add_page(snapshot, offset, is_shared) < 0)
+	for (uint64_t offset = 0; offset < mem->size; offset += PAGE)
+		if (!is_zero(mem->map + offset) &&
+		    add_page(snapshot, offset, is_in_shared_block(mem, offset, shared, shared_size)) < 0)
 			return err_msg(err, E2BIG, "memory in more than %d pieces", SNAPSHOT_EXTENTS_MAX);
-	}
 	for (uint32_t i = 0; i < snapshot->nextents; i++) {
 		const struct snapshot_extent *extent = &snapshot->extents[i];
 

@@ -82,6 +82,21 @@ static void test_what_was_saved_comes_back(void **state)
 	memory_free(other);
 }
 
+/* What is shared begins and ends within huge pages: those two are copied. */
+static void test_only_whole_huge_pages_are_shared(void **state)
+{
+	auto_free struct snapshot *snapshot = snapshot_new(mem, &err);
+	auto_fd fd = memfd_create("snapshot", MFD_CLOEXEC);
+
+	(void)state;
+	memset(mem->map, 'a', MEMORY);
+	snapshot->nvcpus = 1;
+	assert_int_equal(snapshot_write(snapshot, mem, mem->map + PAGE, 5 * MIB, fd, &err), 0);
+	assert_int_equal(snapshot->nextents, 3);
+	assert_true(snapshot->extents[1].offset == 2 * MIB && snapshot->extents[1].size == 2 * MIB && snapshot->extents[1].shared);
+	assert_true(!snapshot->extents[0].shared && !snapshot->extents[2].shared);
+}
+
 /* What one VM writes no other one sees, be it mapped or copied. */
 static void test_vms_do_not_see_each_other(void **state)
 {
@@ -128,7 +143,7 @@ static void test_memory_in_too_many_pieces_is_refused(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i <= SNAPSHOT_EXTENTS_MAX; i++)
-		*(char *)memory_at(large, i * 40 * PAGE, 1) = 1;
+		*(char *)memory_at(large, i * 60 * PAGE, 1) = 1;
 	snapshot->nvcpus = 1;
 	assert_int_equal(snapshot_write(snapshot, large, NULL, 0, fd, &err), -E2BIG);
 	assert_null(snapshot_read(fd, &err));
@@ -191,6 +206,8 @@ static void test_memory_that_the_vm_has_not_is_refused(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
-TESTS(TEST(test_what_was_saved_comes_back), TEST(test_vms_do_not_see_each_other), TEST(test_memory_that_is_zero_takes_no_room),
+TESTS(TEST(test_what_was_saved_comes_back), TEST(test_vms_do_not_see_each_other),
+      TEST(test_only_whole_huge_pages_are_shared),
+      TEST(test_memory_that_is_zero_takes_no_room),
       TEST(test_memory_in_too_many_pieces_is_refused), TEST(test_what_is_no_snapshot_is_refused),
       TEST(test_memory_that_the_vm_has_not_is_refused))
