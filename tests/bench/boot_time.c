@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * boot_time ready|first|syscalls cella|qemu KERNEL INITRD MEMORY_MIB CMDLINE
+ * boot_time ready|first|syscalls cella|template|qemu KERNEL INITRD MEMORY_MIB CMDLINE
+ * boot_time first floor KERNEL INITRD MEMORY_MIB CMDLINE
+ * boot_time save template KERNEL INITRD MEMORY_MIB CMDLINE
  *
- * Starts a VMM with the guest image and prints what it took:
- *   ready     nanoseconds from fork to the agent's connection, and KVM's counters up to then
+ * Starts a VMM with the guest image, or from the template that `save` made of it, and prints what it took:
+ *   ready     nanoseconds from fork to the agent's first answer, and KVM's counters up to then
  *   first     nanoseconds from fork to the first guest instruction (the first kvm_entry)
  *   syscalls  system calls of the VMM up to the first guest instruction
+ * `floor` is the least that any VMM does: this program again, one page of memory, one vCPU, one instruction.
  * Under QEMU's -icount shift=0 a nanosecond of CLOCK_MONOTONIC is an instruction. Runs on a host with tracefs and KVM's
  * debugfs, as root; the cella VMM is /usr/local/lib/cella/cella-vmm, in a mount namespace of its own as it expects.
  */
@@ -13,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/kvm.h>
 #include <linux/vm_sockets.h>
 #include <poll.h>
 #include <sched.h>
@@ -21,6 +25,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -35,6 +41,8 @@
 #define KVM_STATS "/sys/kernel/debug/kvm"
 #define TIMEOUT_MS 120000
 #define QEMU_CID 4242
+#define VMM "/usr/local/lib/cella/cella-vmm"
+#define SNAPSHOT "/tmp/boot-time.snapshot"
 
 static const char *const counters[] = {
 	"exits", "mmio_exits", "io_exits", "irq_exits", "halt_exits", "insn_emulation", "pf_fixed", "hypercalls", "irq_injections",
@@ -102,20 +110,40 @@ static int listen_vsock(void)
 
 static _Noreturn void exec_cella(char **argv, const char *root)
 {
-	char kernel[512], initrd[512], memory[32], cmdline[1024], root_option[256], share[64];
-	int dir = open(root, O_PATH | O_DIRECTORY);
+	char kernel[512], initrd[512], memory[32], cmdline[1024], root_option[256], share[64], snapshot[64];
+	bool save = !strcmp(argv[1], "save"), restore = !save && !strcmp(argv[2], "template");
+	int dir = open(root, O_PATH | O_DIRECTORY), file = save ? open(SNAPSHOT, O_RDWR | O_CREAT | O_TRUNC, 0600) : open(SNAPSHOT, O_RDONLY);
 
+	if ((save || restore) && file < 0)
+		die(SNAPSHOT);
 	snprintf(kernel, sizeof(kernel), "--kernel=%s", argv[3]);
 	snprintf(initrd, sizeof(initrd), "--initrd=%s", argv[4]);
 	snprintf(memory, sizeof(memory), "--memory=%s", argv[5]);
 	snprintf(cmdline, sizeof(cmdline), "--cmdline=%s", argv[6]);
 	snprintf(root_option, sizeof(root_option), "--root=%s", root);
 	snprintf(share, sizeof(share), "--share=rootfs=%d", dir);
+	snprintf(snapshot, sizeof(snapshot), "--%s-fd=%d", save ? "snapshot" : "restore", file);
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		die("unshare");
-	execl("/usr/local/lib/cella/cella-vmm", "cella-vmm", kernel, initrd, memory, cmdline, root_option, "--control=control",
-	      "--vsock=vsock", "--fs=cella", share, "--balloon", NULL);
+	if (restore)
+		execl(VMM, "cella-vmm", snapshot, memory, root_option, "--control=control", "--vsock=vsock", "--fs=cella", share,
+		      "--balloon", NULL);
+	execl(VMM, "cella-vmm", kernel, initrd, memory, cmdline, root_option, "--control=control", "--vsock=vsock", "--fs=cella",
+	      share, "--balloon", save ? snapshot : NULL, NULL);
 	die("cella-vmm");
+}
+
+/* The VMM ends when it has saved the guest. */
+static int save_template(char **argv, const char *root)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		exec_cella(argv, root);
+	if (waitpid(pid, &status, 0) != pid || status)
+		die("save the guest");
+	return 0;
 }
 
 static _Noreturn void exec_qemu(char **argv)
@@ -128,6 +156,34 @@ static _Noreturn void exec_qemu(char **argv)
 	       "-enable-kvm", "-cpu", "host", "-m", memory, "-nodefaults", "-no-user-config", "-display", "none", "-kernel",
 	       argv[3], "-initrd", argv[4], "-append", argv[6], "-device", vsock, "-device", "virtio-balloon-device", NULL);
 	die("qemu-system-x86_64");
+}
+
+static int kvm(int fd, unsigned long request, void *arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	if (ret < 0)
+		die("floor");
+	return ret;
+}
+
+static int run_floor(void)
+{
+	int dev = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm = kvm(dev, KVM_CREATE_VM, NULL), vcpu;
+	uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_userspace_memory_region region = { .memory_size = 4096, .userspace_addr = (uintptr_t)page };
+	struct kvm_regs regs = { .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	kvm(vm, KVM_SET_USER_MEMORY_REGION, &region);
+	vcpu = kvm(vm, KVM_CREATE_VCPU, NULL);
+	mmap(NULL, (size_t)kvm(dev, KVM_GET_VCPU_MMAP_SIZE, NULL), PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	page[0] = 0xf4; /* hlt */
+	kvm(vcpu, KVM_GET_SREGS, &sregs);
+	sregs.cs.base = sregs.cs.selector = 0;
+	kvm(vcpu, KVM_SET_SREGS, &sregs);
+	kvm(vcpu, KVM_SET_REGS, &regs);
+	return kvm(vcpu, KVM_RUN, NULL);
 }
 
 static void start_trace(bool with_syscalls)
@@ -175,23 +231,41 @@ static void read_trace(pid_t pid, int64_t *ret_first, int64_t *ret_syscalls)
 		fclose(file);
 }
 
+/* A call of a method that the agent has not, in ttrpc's framing: length, stream, type and flags, then service and method. */
+static void call_agent(int listener)
+{
+	static const uint8_t request[] = { 0, 0, 0, 6, 0, 0, 0, 1, 1, 0, 0x0a, 1, 'x', 0x12, 1, 'x' };
+	struct pollfd wait = { .fd = listener, .events = POLLIN };
+
+	if (poll(&wait, 1, TIMEOUT_MS) != 1)
+		die("the agent does not come");
+	wait.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (wait.fd < 0 || write(wait.fd, request, sizeof(request)) != sizeof(request) || poll(&wait, 1, TIMEOUT_MS) != 1)
+		die("the agent does not answer");
+}
+
 int main(int argc, char **argv)
 {
 	char root[] = "/tmp/boot-time.XXXXXX";
 	int64_t before[COUNTERS], after[COUNTERS], start, ready, first = 0, syscalls = 0;
-	bool qemu, trace;
-	struct pollfd wait;
+	bool qemu, floor, trace;
+	int listener;
 	pid_t pid;
 
+	if (argc == 2 && !strcmp(argv[1], "floor"))
+		return run_floor();
 	if (argc != 7) {
-		fprintf(stderr, "usage: boot_time ready|first|syscalls cella|qemu KERNEL INITRD MEMORY_MIB CMDLINE\n");
+		fprintf(stderr, "usage: boot_time ready|first|syscalls|save cella|template|qemu KERNEL INITRD MEMORY_MIB CMDLINE\n");
 		return 2;
 	}
 	qemu = !strcmp(argv[2], "qemu");
+	floor = !strcmp(argv[2], "floor");
 	trace = strcmp(argv[1], "ready") != 0;
 	if (!mkdtemp(root))
 		die(root);
-	wait = (struct pollfd){ .fd = qemu ? listen_vsock() : listen_unix(root), .events = POLLIN };
+	if (!strcmp(argv[1], "save"))
+		return save_template(argv, root);
+	listener = qemu ? listen_vsock() : listen_unix(root);
 	if (trace)
 		start_trace(!strcmp(argv[1], "syscalls"));
 	read_counters(before);
@@ -200,18 +274,26 @@ int main(int argc, char **argv)
 	if (pid == 0) {
 		if (qemu)
 			exec_qemu(argv);
+		if (floor) {
+			execl("/proc/self/exe", "boot_time", "floor", NULL);
+			die("floor");
+		}
 		exec_cella(argv, root);
 	}
-	if (poll(&wait, 1, TIMEOUT_MS) != 1)
-		die("the agent does not come");
+	if (floor)
+		waitpid(pid, NULL, 0);
+	else
+		call_agent(listener);
 	ready = now_ns() - start;
 	read_counters(after);
 	if (trace) {
 		stop_trace();
 		read_trace(pid, &first, &syscalls);
 	}
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	if (!floor) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
 	if (!strcmp(argv[1], "syscalls"))
 		printf("syscalls=%" PRId64 "\n", syscalls);
 	else if (trace)
