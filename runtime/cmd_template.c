@@ -50,18 +50,18 @@ static void print(void *ctx, const struct vm_size *size, uint64_t bytes)
 
 static int list(struct runtime *runtime, struct settings *settings, const struct template_options *options, struct err *err)
 {
-	(void)settings;
+	(void)runtime;
 	(void)options;
 	printf("MEMORY/MIB  VCPUS  TEMPLATE/MIB\n");
-	return template_list(runtime->root, print, NULL, err);
+	return template_list(settings->template_dir, print, NULL, err);
 }
 
 static int remove_all(struct runtime *runtime, struct settings *settings, const struct template_options *options,
 		      struct err *err)
 {
-	(void)settings;
+	(void)runtime;
 	(void)options;
-	return template_remove_all(runtime->root, err);
+	return template_remove_all(settings->template_dir, err);
 }
 
 static const struct {

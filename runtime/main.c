@@ -64,18 +64,6 @@ static void print_help(void)
 	options_print(global_options, ARRAY_SIZE(global_options));
 }
 
-static const char *default_root(void)
-{
-	const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
-	static char path[256];
-
-	/* Engines may set it to an empty string. */
-	if (!rootless() || !runtime_dir || !*runtime_dir)
-		return "/run/cella";
-	snprintf(path, sizeof(path), "%s/cella", runtime_dir);
-	return path;
-}
-
 static int set_up_log(const struct runtime *runtime, struct err *err)
 {
 	enum log_format format = LOG_FORMAT_TEXT;
@@ -120,7 +108,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (!runtime.root)
-		runtime.root = default_root();
+		runtime.root = runtime_default_root();
 	if (set_up_log(&runtime, &err) < 0)
 		return runtime_fail(&err, 1);
 	return run_command(&runtime, argc - first, argv + first);

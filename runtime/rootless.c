@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -26,4 +27,16 @@ bool rootless(void)
 	if (known < 0)
 		known = geteuid() != 0 || in_user_namespace();
 	return known;
+}
+
+const char *runtime_default_root(void)
+{
+	const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
+	static char path[256];
+
+	/* Engines may set it to an empty string. */
+	if (!rootless() || !runtime_dir || !*runtime_dir)
+		return "/run/cella";
+	snprintf(path, sizeof(path), "%s/cella", runtime_dir);
+	return path;
 }

@@ -7,4 +7,7 @@
 
 bool rootless(void);
 
+/* The state directory without --root: /run/cella, or below the user's XDG_RUNTIME_DIR. */
+const char *runtime_default_root(void);
+
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "runtime/rootless.h"
 
 struct key {
 	const char *section, *name;
@@ -27,6 +28,7 @@ static const struct key keys[] = {
 	STRING("paths", "guest_dir", guest_dir),
 	STRING("paths", "guest_key", guest_key),
 	STRING("paths", "libexec_dir", libexec_dir),
+	STRING("paths", "template_dir", template_dir),
 	NUMBER("vm", "memory_mib", memory_mib, 64, 1 << 20),
 	NUMBER("vm", "memory_max_mib", memory_max_mib, 0, 1 << 20),
 	NUMBER("vm", "overhead_mib", overhead_mib, 0, 1 << 16),
@@ -96,6 +98,7 @@ int settings_load(struct settings *settings, const char *path, struct err *err)
 		.vcpus = 1,
 		.boot_timeout_s = 60,
 	};
+	snprintf(settings->template_dir, sizeof(settings->template_dir), "%s/.template", runtime_default_root());
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return 0;
 	line = ini_parse(path, handle, &parse);

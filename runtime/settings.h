@@ -11,6 +11,7 @@ struct settings {
 	char guest_dir[PATH_MAX]; /* vmlinux, initramfs.cpio, manifest.json, manifest.sig */
 	char guest_key[PATH_MAX]; /* the public key that the manifest must be signed with */
 	char libexec_dir[PATH_MAX]; /* cella-vmm, cella-image */
+	char template_dir[PATH_MAX]; /* templates; by default in the state directory that is used without --root */
 	unsigned int memory_mib;  /* of a VM without a memory limit, when it starts */
 	unsigned int memory_max_mib; /* what it may grow to; 0: what the host has */
 	unsigned int overhead_mib; /* added to a memory limit */

@@ -21,7 +21,6 @@
 #include "runtime/state.h"
 #include "runtime/vm.h"
 
-#define DIRECTORY ".template"
 #define NAME_FORMAT "%um-%uc"
 /* Below it, while a template is made. */
 #define NEW "new"
@@ -32,14 +31,14 @@ static int remove_if_there(int dirfd, const char *name, struct err *err)
 	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : io_remove_tree(dirfd, name, err);
 }
 
-int template_open(const char *root, const struct vm_size *size, const char *identity)
+int template_open(const char *directory, const struct vm_size *size, const char *identity)
 {
 	char path[PATH_MAX];
 	auto_free char *known = NULL;
 	auto_fd dir = -1;
 	struct err ignored;
 
-	if (snprintf(path, sizeof(path), "%s/" DIRECTORY "/" NAME_FORMAT, root, size->memory_mib, size->vcpus) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/" NAME_FORMAT, directory, size->memory_mib, size->vcpus) >= (int)sizeof(path))
 		return -1;
 	/* Both files of the same template, whoever replaces it meanwhile. */
 	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -107,13 +106,10 @@ static int fill(const struct runtime *runtime, const struct settings *settings, 
 }
 
 /* One at a time makes or removes templates. The lock lasts as long as the descriptor of the directory. */
-static int lock_directory(const char *root, struct err *err)
+static int lock_directory(const char *path, struct err *err)
 {
-	char path[PATH_MAX];
 	auto_fd fd = -1;
 
-	if (snprintf(path, sizeof(path), "%s/" DIRECTORY, root) >= (int)sizeof(path))
-		return err_set(err, ENAMETOOLONG, "template");
 	if (io_mkdir_parents(AT_FDCWD, path, 0700, err) < 0)
 		return -err->code;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -135,7 +131,7 @@ static int publish(int directory, const char *name, struct err *err)
 int template_create(const struct runtime *runtime, const struct settings *settings, struct err *err)
 {
 	struct vm_size size = vm_choose_size(settings, NULL);
-	auto_fd directory = lock_directory(runtime->root, err);
+	auto_fd directory = lock_directory(settings->template_dir, err);
 	struct state state = { .dirfd = -1 };
 	char name[NAME_MAX];
 	struct err ignored;
@@ -144,7 +140,8 @@ int template_create(const struct runtime *runtime, const struct settings *settin
 	/* What is there of one that was interrupted. */
 	if (directory < 0 || remove_if_there(directory, NEW, err) < 0 || remove_if_there(directory, OLD, err) < 0)
 		return -err->code;
-	snprintf(state.directory, sizeof(state.directory), "%s/" DIRECTORY "/" NEW, runtime->root);
+	if (snprintf(state.directory, sizeof(state.directory), "%s/" NEW, settings->template_dir) >= (int)sizeof(state.directory))
+		return err_set(err, ENAMETOOLONG, "template_dir");
 	if (mkdirat(directory, NEW, 0700) < 0)
 		return err_set(err, errno, "mkdir %s", state.directory);
 	state.dirfd = openat(directory, NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -158,15 +155,11 @@ int template_create(const struct runtime *runtime, const struct settings *settin
 	return ret;
 }
 
-int template_list(const char *root, void (*visit)(void *ctx, const struct vm_size *size, uint64_t bytes), void *ctx,
-		  struct err *err)
+int template_list(const char *path, void (*visit)(void *ctx, const struct vm_size *size, uint64_t bytes), void *ctx, struct err *err)
 {
-	char path[PATH_MAX];
 	struct dirent *entry;
-	DIR *directory;
+	DIR *directory = opendir(path);
 
-	snprintf(path, sizeof(path), "%s/" DIRECTORY, root);
-	directory = opendir(path);
 	if (!directory)
 		return errno == ENOENT ? 0 : err_set(err, errno, "open %s", path);
 	while ((entry = readdir(directory))) {
@@ -184,9 +177,9 @@ int template_list(const char *root, void (*visit)(void *ctx, const struct vm_siz
 	return 0;
 }
 
-int template_remove_all(const char *root, struct err *err)
+int template_remove_all(const char *path, struct err *err)
 {
-	auto_fd lock = lock_directory(root, err);
+	auto_fd lock = lock_directory(path, err);
 	DIR *directory = lock < 0 ? NULL : fdopendir(openat(lock, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	struct dirent *entry;
 	int ret = 0;

@@ -320,7 +320,7 @@ static int open_sources(struct sources *sources, const struct vm_start *start, c
 	    identify(start->identity ? start->identity : identity, start, size, &sources->image, err) < 0)
 		return -err->code;
 	if (may_come_from_template(start))
-		sources->template = template_open(start->runtime->root, size, identity);
+		sources->template = template_open(start->settings->template_dir, size, identity);
 	sources->log = openat(start->state->dirfd, "vmm.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	return sources->log < 0 ? err_set(err, errno, "open the VMM's log") : 0;
 }
