@@ -14,6 +14,7 @@
 
 struct source {
 	int fd;
+	uint32_t events;
 	loop_handler *handler; /* NULL once removed: freed at the end of the batch */
 	void *ctx;
 	struct source *next;
@@ -80,6 +81,7 @@ int loop_add(struct loop *loop, int fd, uint32_t events, loop_handler *handler, 
 	if (!source)
 		return err_set(err, ENOMEM, "watch fd %d", fd);
 	source->fd = fd;
+	source->events = events;
 	source->handler = handler;
 	source->ctx = ctx;
 	event.data.ptr = source;
@@ -99,9 +101,12 @@ void loop_modify(struct loop *loop, int fd, uint32_t events)
 	struct source *source = find(loop, fd);
 	struct epoll_event event = { .events = events, .data.ptr = source };
 
+	/* Of events that are level-triggered, the same again changes nothing; edges it makes come again (epoll(7)). */
+	if (!source || (source->events == events && !(events & EPOLLET)))
+		return;
+	source->events = events;
 	/* Cannot fail for a descriptor that is registered and open, which is the caller's promise. */
-	if (source)
-		epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event);
+	epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
 void loop_remove(struct loop *loop, int fd)
