@@ -5,8 +5,9 @@
  * A window is a page that the guest reads without an exit: KVM has it as read-only memory (api.rst 4.35,
  * KVM_MEM_READONLY). Only writes come here; each one, and whatever else changes what a register reads as, is followed by
  * an update of the page. So an interrupt costs no exit to us: InterruptStatus is read from the page, and the write to
- * InterruptACK that says no more than "used buffers" is swallowed by KVM. That bit is never taken back, therefore: an edge
- * tells the driver when to look, the bit only where. The bit for changes of the configuration is acknowledged here.
+ * InterruptACK that says no more than "used buffers" is swallowed by KVM; our guest kernel spares it (guest-kernel/patches).
+ * That bit is never taken back, therefore: an edge tells the driver when to look, the bit only where. The bit for changes of
+ * the configuration is acknowledged here.
  */
 #ifndef VMM_VIRTIO_MMIO_H
 #define VMM_VIRTIO_MMIO_H
