@@ -60,7 +60,8 @@ static int get_msr(int vcpu, uint32_t index, struct kvm_msr_entry *entry)
 
 /*
  * The list has some that this processor lacks: they cannot be read. First the time stamp counter, which times are
- * relative to; last the deadline, which wants counter and APIC as they were.
+ * relative to; last the deadline, which wants counter and APIC as they were. One that has passed reads as 0, even if its
+ * interrupt is not in the APIC yet: then it passes again, right away.
  */
 static int save_msrs(const struct kvm *kvm, int vcpu, struct arch_vcpu_state *state, struct err *err)
 {
@@ -78,7 +79,7 @@ static int save_msrs(const struct kvm *kvm, int vcpu, struct arch_vcpu_state *st
 		if (list->indices[i] == MSR_TSC || get_msr(vcpu, list->indices[i], &entry) < 0)
 			continue;
 		if (list->indices[i] == MSR_TSC_DEADLINE)
-			deadline = entry;
+			deadline = (struct kvm_msr_entry){ .index = MSR_TSC_DEADLINE, .data = entry.data ? entry.data : state->msrs[0].data };
 		else if (state->nmsrs < ARCH_MSRS_MAX - 1)
 			state->msrs[state->nmsrs++] = entry;
 		else
