@@ -65,6 +65,9 @@ static int sync_here(int fd, void *ctx, struct err *err)
 	struct network network = { .n = 0 };
 	int ret = network_sync(&network, &sync->guest, fd, err);
 
+	/* The stand-in may have seen a link before it had its addresses; telling the guest again changes nothing. */
+	for (size_t i = 0; i < network.n && ret == 0; i++)
+		ret = network_tell_agent(&network, &network.links[i], &sync->guest, err);
 	network_release(&network);
 	return ret;
 }
