@@ -15,6 +15,8 @@
 
 #include "lib/cleanup.h"
 
+#define REMOVE_ROUNDS 20
+
 int io_read_all(int fd, void *buf, size_t len)
 {
 	char *at = buf;
@@ -172,6 +174,7 @@ int io_replace_file(int dirfd, const char *path, const void *buf, size_t len, mo
 	return 0;
 }
 
+/* What is gone already was somebody else's to remove. */
 static int remove_entries(int dirfd, dev_t dev)
 {
 	auto_dir dir = fdopendir(dirfd);
@@ -189,14 +192,19 @@ static int remove_entries(int dirfd, dev_t dev)
 
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
-		if (fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		if (fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno == ENOENT)
+				continue;
 			return -errno;
+		}
 		if (st.st_dev != dev)
 			return -EXDEV;
 		if (S_ISDIR(st.st_mode)) {
 			int sub = openat(dirfd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			int ret;
 
+			if (sub < 0 && errno == ENOENT)
+				continue;
 			if (sub < 0)
 				return -errno;
 			ret = remove_entries(sub, dev);
@@ -210,7 +218,7 @@ static int remove_entries(int dirfd, dev_t dev)
 	return -errno;
 }
 
-int io_remove_tree(int dirfd, const char *path, struct err *err)
+static int remove_once(int dirfd, const char *path, struct err *err)
 {
 	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
@@ -231,6 +239,19 @@ int io_remove_tree(int dirfd, const char *path, struct err *err)
 	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_set(err, errno, "remove %s", path);
 	return 0;
+}
+
+int io_remove_tree(int dirfd, const char *path, struct err *err)
+{
+	int ret = 0;
+
+	/* Whoever still puts files into it (a creator whose container is deleted) finds no directory soon. */
+	for (int i = 0; i < REMOVE_ROUNDS; i++) {
+		ret = remove_once(dirfd, path, err);
+		if (ret != -ENOTEMPTY)
+			break;
+	}
+	return ret;
 }
 
 int io_mkdir_parents(int dirfd, const char *path, mode_t mode, struct err *err)

@@ -30,7 +30,10 @@ int io_write_file(int dirfd, const char *path, const char *text, struct err *err
 /* Replaces path below dirfd by a new file with these bytes: readers see the old file or the new one, never a part. */
 int io_replace_file(int dirfd, const char *path, const void *buf, size_t len, mode_t mode, struct err *err) must_check;
 
-/* Removes path below dirfd with everything in it, never following symbolic links and never crossing into a mount. */
+/*
+ * Removes path below dirfd with everything in it, never following symbolic links and never crossing into a mount. What is
+ * not there is fine, and so is another process that removes the same or, for a while, adds to it.
+ */
 int io_remove_tree(int dirfd, const char *path, struct err *err) must_check;
 
 /* mkdir -p below dirfd; existing directories are fine. */

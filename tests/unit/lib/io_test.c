@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "lib/fdpass.h"
 #include "tests/unit/test.h"
@@ -76,6 +77,39 @@ static void test_remove_tree_does_not_follow_links(void **state)
 	assert_int_equal(faccessat(dir, "outside/kept", F_OK, 0), 0);
 }
 
+/* Two that remove the same tree, and one that adds a few files to it. */
+static void test_remove_tree_is_not_alone(void **state)
+{
+	struct err err;
+	int failed = 0, status;
+
+	(void)state;
+	for (int round = 0; round < 50; round++) {
+		pid_t remover, adder;
+		char path[32];
+
+		for (int i = 0; i < 20; i++) {
+			snprintf(path, sizeof(path), "t/%d/sub", i);
+			assert_int_equal(io_mkdir_parents(dir, path, 0755, &err), 0);
+		}
+		adder = fork();
+		if (adder == 0) {
+			for (int i = 0; openat(dir, i % 2 ? "t/19/f" : "t/g", O_CREAT | O_WRONLY | O_CLOEXEC, 0600) >= 0 && i < 10; i++)
+				;
+			_exit(0);
+		}
+		remover = fork();
+		if (remover == 0)
+			_exit(io_remove_tree(dir, "t", &err) < 0);
+		failed += io_remove_tree(dir, "t", &err) < 0;
+		assert_int_equal(waitpid(remover, &status, 0), remover);
+		failed += status != 0;
+		assert_int_equal(waitpid(adder, NULL, 0), adder);
+		assert_int_equal(io_remove_tree(dir, "t", &err), 0);
+	}
+	assert_int_equal(failed, 0);
+}
+
 static void test_descriptors_pass_through_a_socket(void **state)
 {
 	int pair[2], received[FDPASS_MAX], sent[2];
@@ -142,5 +176,6 @@ static void test_a_file_keeps_its_position(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TESTS(T(test_a_replaced_file_has_the_new_bytes_and_mode), T(test_a_file_that_is_too_long_is_refused),
-      T(test_remove_tree_does_not_follow_links), T(test_descriptors_pass_through_a_socket),
+      T(test_remove_tree_does_not_follow_links), T(test_remove_tree_is_not_alone),
+      T(test_descriptors_pass_through_a_socket),
       T(test_sockets_at_long_paths), T(test_a_file_keeps_its_position))
