@@ -26,11 +26,6 @@
 #define NEW "new"
 #define OLD "old"
 
-static int remove_if_there(int dirfd, const char *name, struct err *err)
-{
-	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : io_remove_tree(dirfd, name, err);
-}
-
 int template_open(const char *directory, const struct vm_size *size, const char *identity)
 {
 	char path[PATH_MAX];
@@ -125,7 +120,7 @@ static int publish(int directory, const char *name, struct err *err)
 		return err_set(err, errno, "move the old template away");
 	if (renameat(directory, NEW, directory, name) < 0)
 		return err_set(err, errno, "put the template into place");
-	return remove_if_there(directory, OLD, err);
+	return io_remove_tree(directory, OLD, err);
 }
 
 int template_create(const struct runtime *runtime, const struct settings *settings, struct err *err)
@@ -138,7 +133,7 @@ int template_create(const struct runtime *runtime, const struct settings *settin
 	int ret;
 
 	/* What is there of one that was interrupted. */
-	if (directory < 0 || remove_if_there(directory, NEW, err) < 0 || remove_if_there(directory, OLD, err) < 0)
+	if (directory < 0 || io_remove_tree(directory, NEW, err) < 0 || io_remove_tree(directory, OLD, err) < 0)
 		return -err->code;
 	if (snprintf(state.directory, sizeof(state.directory), "%s/" NEW, settings->template_dir) >= (int)sizeof(state.directory))
 		return err_set(err, ENAMETOOLONG, "template_dir");
@@ -150,7 +145,7 @@ int template_create(const struct runtime *runtime, const struct settings *settin
 	snprintf(name, sizeof(name), NAME_FORMAT, size.memory_mib, size.vcpus);
 	if (ret == 0)
 		ret = publish(directory, name, err);
-	if (ret < 0 && remove_if_there(directory, NEW, &ignored) < 0)
+	if (ret < 0 && io_remove_tree(directory, NEW, &ignored) < 0)
 		log_warn("%s", ignored.msg);
 	return ret;
 }
