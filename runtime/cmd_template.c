@@ -11,8 +11,7 @@
 #include "runtime/settings.h"
 #include "runtime/template.h"
 
-#define MEMORY_MIN_MIB 96
-#define MEMORY_MAX_MIB 8192 /* what a snapshot can have */
+#define MEMORY_MAX_MIB 8192 /* VMs begin small and grow: a larger template is a mistake */
 
 struct template_options {
 	long memory_mib, vcpus; /* 0: as the settings have it */
@@ -36,7 +35,7 @@ static int set(unsigned int *field, const char *option, long value, long min, lo
 
 static int create(struct runtime *runtime, struct settings *settings, const struct template_options *options, struct err *err)
 {
-	if (set(&settings->memory_mib, "memory", options->memory_mib, MEMORY_MIN_MIB, MEMORY_MAX_MIB, err) < 0 ||
+	if (set(&settings->memory_mib, "memory", options->memory_mib, VM_MEMORY_MIN_MIB, MEMORY_MAX_MIB, err) < 0 ||
 	    set(&settings->vcpus, "vcpus", options->vcpus, 1, sysconf(_SC_NPROCESSORS_ONLN), err) < 0)
 		return -err->code;
 	return template_create(runtime, settings, err);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Templates: guests that were booted once and saved, from which VMs are started instead of booting (vmm/snapshot.h). One for
- * each size, in <settings.template_dir>/<memory>m-<vcpus>c, whatever state directory an engine chooses: the snapshot, and the identity of everything that it was made from.
+ * each size, in <settings.template_dir>/<memory>m-<vcpus>c, whatever state directory an engine chooses: the snapshot, and
+ * the identity of everything that it was made from.
  *
- * VMs of one template share the pages that they have not written to. What makes them different (random numbers, the
- * clock) they get before anything of a container runs; docs/architecture.md says what remains the same.
+ * VMs of one template share the kernel's text and constants. What makes them different (random numbers, the clock) they get
+ * before anything of a container runs; docs/architecture.md says what remains the same.
  */
 #ifndef RUNTIME_TEMPLATE_H
 #define RUNTIME_TEMPLATE_H

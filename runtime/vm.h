@@ -14,6 +14,8 @@
 
 #define VM_IDENTITY_MAX 6144
 
+#define VM_MEMORY_MIN_MIB 96 /* kernel, agent and a little air */
+
 /* What a VM has when it starts. */
 struct vm_size {
 	unsigned int memory_mib, vcpus;

@@ -8,7 +8,6 @@
 #include "lib/json.h"
 #include "runtime/vm.h"
 
-#define MEMORY_MIN_MIB 96 /* kernel, agent and a little air */
 #define GROWTH_BLOCK_MIB 128 /* the guest adds no less at once */
 #define GROWTH_MAX_MIB (1 << 20)
 
@@ -18,8 +17,8 @@ unsigned int vm_memory_mib(const struct settings *settings, const json_t *resour
 	/* Beyond what any machine has: as good as no limit. */
 	int64_t mib = limit > 0 && limit < 1LL << 50 ? (limit >> 20) + settings->overhead_mib : settings->memory_mib;
 
-	if (mib < MEMORY_MIN_MIB)
-		mib = MEMORY_MIN_MIB;
+	if (mib < VM_MEMORY_MIN_MIB)
+		mib = VM_MEMORY_MIN_MIB;
 	return (unsigned int)((mib + 1) & ~1LL);
 }
 
