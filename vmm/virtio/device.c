@@ -76,21 +76,16 @@ void virtio_device_done(struct virtio_device *device)
 			close(device->kicks[i]);
 }
 
+/* The eventfd is watched for edges and never read: a write is an edge, whatever its count is (epoll(7)). */
 static void kicked(void *ctx, uint32_t events)
 {
-	struct virtio_device *device = ctx;
+	const struct virtio_queue_source *source = ctx;
+	struct virtio_device *device = source->device;
 
 	(void)events;
 	pthread_mutex_lock(&device->lock);
-	for (unsigned int i = 0; i < device->ops->nqueues; i++) {
-		uint64_t count;
-
-		/* EAGAIN: it was another queue. */
-		if (read(device->kicks[i], &count, sizeof(count)) != sizeof(count))
-			continue;
-		if (device->active)
-			device->ops->kick(device, i);
-	}
+	if (device->active)
+		device->ops->kick(device, source->queue);
 	pthread_mutex_unlock(&device->lock);
 }
 
@@ -109,10 +104,9 @@ int virtio_device_watch(struct virtio_device *device, struct loop *loop, struct 
 	if (loop_add(loop, device->reset_event, EPOLLIN, reset_arrived, device, err) < 0)
 		return -err->code;
 	for (unsigned int i = 0; i < device->ops->nqueues && !device->ops->own_workers; i++) {
-		int ret = loop_add(loop, device->kicks[i], EPOLLIN, kicked, device, err);
-
-		if (ret < 0)
-			return ret;
+		device->sources[i] = (struct virtio_queue_source){ device, i };
+		if (loop_add(loop, device->kicks[i], EPOLLIN | EPOLLET, kicked, &device->sources[i], err) < 0)
+			return -err->code;
 	}
 	return 0;
 }

@@ -39,6 +39,12 @@ struct virtio_device_ops {
 	uint32_t config_writable_len;
 };
 
+/* What the I/O loop gives back when a queue is kicked. */
+struct virtio_queue_source {
+	struct virtio_device *device;
+	unsigned int queue;
+};
+
 struct virtio_device {
 	const struct virtio_device_ops *ops;
 	const struct memory *mem; /* borrowed */
@@ -59,6 +65,7 @@ struct virtio_device {
 	uint8_t *page; /* borrowed: what the guest reads of the device (mmio.h); NULL: it is not shown */
 	int irq;			     /* eventfd, owned */
 	int kicks[VIRTIO_QUEUES_MAX];	     /* eventfds, owned */
+	struct virtio_queue_source sources[VIRTIO_QUEUES_MAX];
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
 	/* Transport registers. */
 	uint32_t feature_select, driver_feature_select, queue_select;
