@@ -11,6 +11,11 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/log.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
 
 #define MAGIC 0x70616e73616c6c65ULL /* "ellasnap" */
 #define VERSION 1
@@ -63,6 +68,38 @@ static int write_at(int fd, const void *data, size_t len, uint64_t offset, struc
 	return ret < 0 ? err_set(err, -ret, "write the snapshot") : 0;
 }
 
+/*
+ * Where an extent is in the file: what is shared has huge pages there as it has in memory, so that each of them is one entry
+ * of the host's page table and of the nested one.
+ */
+static uint64_t position(const struct snapshot_extent *extent, uint64_t at)
+{
+	return extent->shared ? (at + MEMORY_HUGE_PAGE - 1) / MEMORY_HUGE_PAGE * MEMORY_HUGE_PAGE : at;
+}
+
+/*
+ * Has the kernel put an extent of the file into huge pages now. Best effort: it can where the file is on a tmpfs and Linux is
+ * 6.1 or newer; elsewhere every 4 KiB of it costs a VM a nested page fault of its own.
+ */
+static void collapse(int fd, uint64_t at, uint64_t size)
+{
+	uint8_t *reserved = mmap(NULL, size + MEMORY_HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *map;
+
+	if (reserved == MAP_FAILED)
+		return;
+	map = reserved + (MEMORY_HUGE_PAGE - (uintptr_t)reserved % MEMORY_HUGE_PAGE) % MEMORY_HUGE_PAGE;
+	if (mmap(map, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)at) == MAP_FAILED)
+		log_debug("map the snapshot: %s", strerror(errno));
+	/* One by one: Linux 6.1 stops after one that is not mapped yet, though it is a huge page by then. */
+	else
+		for (uint64_t offset = 0; offset < size; offset += MEMORY_HUGE_PAGE)
+			if (madvise(map + offset, MEMORY_HUGE_PAGE, MADV_COLLAPSE) < 0)
+				log_debug("huge page %llu of the kernel's text: %s", (unsigned long long)(offset / MEMORY_HUGE_PAGE),
+					  strerror(errno));
+	munmap(reserved, size + MEMORY_HUGE_PAGE);
+}
+
 /* Whole huge pages only: a neighbour that is copied would have to make do with small ones. */
 static bool is_in_shared_block(const struct memory *mem, uint64_t offset, const uint8_t *shared, uint64_t shared_size)
 {
@@ -76,15 +113,20 @@ int snapshot_write(struct snapshot *snapshot, const struct memory *mem, const ui
 {
 	uint64_t magic = MAGIC, at = SNAPSHOT_MEMORY;
 
-	for (uint64_t offset = 0; offset < mem->size; offset += PAGE)
-		if (!is_zero(mem->map + offset) &&
-		    add_page(snapshot, offset, is_in_shared_block(mem, offset, shared, shared_size)) < 0)
+	for (uint64_t offset = 0; offset < mem->size; offset += PAGE) {
+		bool is_shared = is_in_shared_block(mem, offset, shared, shared_size);
+
+		if ((is_shared || !is_zero(mem->map + offset)) && add_page(snapshot, offset, is_shared) < 0)
 			return err_msg(err, E2BIG, "memory in more than %d pieces", SNAPSHOT_EXTENTS_MAX);
+	}
 	for (uint32_t i = 0; i < snapshot->nextents; i++) {
 		const struct snapshot_extent *extent = &snapshot->extents[i];
 
+		at = position(extent, at);
 		if (write_at(fd, mem->map + extent->offset, extent->size, at, err) < 0)
 			return -err->code;
+		if (extent->shared)
+			collapse(fd, at, extent->size);
 		at += extent->size;
 	}
 	if (write_at(fd, snapshot, used_size(snapshot->nvcpus), 0, err) < 0)
@@ -145,6 +187,7 @@ int snapshot_load(const struct snapshot *snapshot, struct memory *mem, int fd, s
 		if (extent->offset % PAGE || extent->size % PAGE || extent->offset > mem->size ||
 		    extent->size > mem->size - extent->offset)
 			return err_msg(err, EINVAL, "the snapshot has memory that the VM has not");
+		at = position(extent, at);
 		ret = load_extent(extent, mem, fd, at);
 		if (ret < 0)
 			return err_set(err, -ret, "read the snapshot's memory");

@@ -37,7 +37,7 @@ struct snapshot {
 	uint32_t nvcpus;
 	uint32_t nwindows;
 	uint32_t nextents;
-	struct snapshot_extent extents[SNAPSHOT_EXTENTS_MAX]; /* which follow each other in the file, from SNAPSHOT_MEMORY on */
+	struct snapshot_extent extents[SNAPSHOT_EXTENTS_MAX]; /* in the file from SNAPSHOT_MEMORY on, shared ones at huge pages */
 	struct arch_machine_state machine;
 	struct virtio_device_state devices[DEVICES_MAX];
 	struct arch_vcpu_state vcpus[CONFIG_VCPUS_MAX]; /* the last: only nvcpus of them are written and read */

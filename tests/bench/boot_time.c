@@ -42,7 +42,7 @@
 #define TIMEOUT_MS 120000
 #define QEMU_CID 4242
 #define VMM "/usr/local/lib/cella/cella-vmm"
-#define SNAPSHOT "/tmp/boot-time.snapshot"
+#define SNAPSHOT "/run/boot-time.snapshot" /* a tmpfs, where templates are */
 
 static const char *const counters[] = {
 	"exits", "mmio_exits", "io_exits", "irq_exits", "halt_exits", "insn_emulation", "pf_fixed", "hypercalls", "irq_injections",

@@ -129,10 +129,10 @@ static void test_memory_that_is_zero_takes_no_room(void **state)
 	fd = save(1);
 	empty = lseek(fd, 0, SEEK_END);
 	close(fd_take(&fd));
-	fill(3 * MIB, 'a');
+	fill(MIB, 'a');
 	fill(6 * MIB, 'b');
 	fd = save(1);
-	assert_true(lseek(fd, 0, SEEK_END) - (off_t)SNAPSHOT_MEMORY == 2 * PAGE && empty <= (off_t)SNAPSHOT_MEMORY);
+	assert_int_equal(lseek(fd, 0, SEEK_END) - empty, PAGE); /* behind what is shared, which has its room always */
 }
 
 static void test_memory_in_too_many_pieces_is_refused(void **state)
@@ -172,6 +172,7 @@ static void test_what_is_no_snapshot_is_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
 		auto_fd fd = save(1);
 
+		assert_int_equal(ftruncate(fd, offsetof(struct snapshot, vcpus[1])), 0); /* without memory */
 		assert_int_equal(io_pwrite_all(fd, &damages[i].value, 4, damages[i].offset), 0);
 		assert_null(snapshot_read(fd, &err));
 		assert_true(err.code > 0);
