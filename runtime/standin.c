@@ -37,6 +37,7 @@ struct standin {
 	struct loop *loop;
 	struct ttrpc *agent;
 	int signals;
+	int null; /* /dev/null, which the stand-in's own root may not have */
 	struct oom oom; /* of a container's first process */
 	struct vm_owner owner; /* unused where owns_vm() is false */
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
@@ -78,11 +79,22 @@ static void maybe_finish(struct standin *standin)
 		loop_stop(standin->loop);
 }
 
+/*
+ * The container has closed this stream, or nobody reads or writes it any more out here: the other end is to notice, though we
+ * live on. The number stays taken.
+ */
+static void close_stream(const struct standin *standin, int fd)
+{
+	if (!standin->job.terminal && dup2(standin->null, fd) < 0)
+		log_warn("close descriptor %d: %s", fd, strerror(errno));
+}
+
 static void output_done(void *ctx)
 {
 	struct standin *standin = ctx;
 
 	standin->outputs[0] = NULL;
+	close_stream(standin, STDOUT_FILENO);
 	maybe_finish(standin);
 }
 
@@ -91,6 +103,7 @@ static void error_done(void *ctx)
 	struct standin *standin = ctx;
 
 	standin->outputs[1] = NULL;
+	close_stream(standin, STDERR_FILENO);
 	maybe_finish(standin);
 }
 
@@ -101,7 +114,10 @@ static void preserved_done(void *ctx)
 
 static void input_done(void *ctx)
 {
-	((struct standin *)ctx)->input = NULL;
+	struct standin *standin = ctx;
+
+	standin->input = NULL;
+	close_stream(standin, STDIN_FILENO);
 }
 
 static int dial(struct standin *standin, unsigned int stream, struct err *err)
@@ -362,6 +378,9 @@ static int take_place(struct standin *standin, struct err *err)
 
 static int set_up(struct standin *standin, struct err *err)
 {
+	standin->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (standin->null < 0)
+		return err_set(err, errno, "open /dev/null");
 	standin->loop = loop_new(err);
 	if (!standin->loop || open_signals(standin, err) < 0)
 		return -err->code;
