@@ -109,7 +109,7 @@ static void greeting_ready(void *ctx, uint32_t events)
 
 		if (space) {
 			*space = '\0';
-			if (sscanf(space + 1, "%2u%c", &stream, &end) == 2 && end == '\n')
+			if (sscanf(space + 1, "%4u%c", &stream, &end) == 2 && end == '\n')
 				process = containers_find_token(agent->containers, greeting->line);
 		}
 	}

@@ -10,6 +10,6 @@
 #define PORT_FORWARD 1027 /* host listens: "<number>\n", then bytes (agent/forward.h) */
 #define PORT_STREAMS_LINE_MAX 64
 #define PRESERVED_FIRST 3 /* the stream of the first preserved descriptor, and its number */
-#define PRESERVED_MAX 64
+#define PRESERVED_MAX 1024
 
 #endif

@@ -55,7 +55,7 @@ int preserve_inspect(struct preserved_fds *preserved, long option, struct err *e
 		return err_msg(err, EINVAL, "LISTEN_FDS: with --preserve-fds %ld, %ld more are not between 0 and %d", option,
 			       listening, PRESERVED_MAX);
 	n = option + listening;
-	preserved->n = (size_t)n;
+	preserved->n = 0;
 	for (int i = 0; i < n; i++) {
 		int fd = PRESERVED_FIRST + i, mode;
 		const char *reason;
@@ -68,6 +68,7 @@ int preserve_inspect(struct preserved_fds *preserved, long option, struct err *e
 		mode = fcntl(fd, F_GETFL) & O_ACCMODE;
 		preserved->fds[i].readable = mode != O_WRONLY;
 		preserved->fds[i].writable = mode != O_RDONLY;
+		preserved->n = (size_t)i + 1; /* callers name more than they have */
 	}
 	return 0;
 }
