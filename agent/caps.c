@@ -57,6 +57,18 @@ static int set_ambient(uint64_t ambient, struct err *err)
 	return 0;
 }
 
+int caps_raise(struct err *err)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return err_set(err, errno, "read the capabilities");
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted;
+	return syscall(SYS_capset, &header, data) < 0 ? err_set(err, errno, "raise the capabilities") : 0;
+}
+
 int caps_apply(const json_t *capabilities, struct err *err)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };

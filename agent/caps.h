@@ -10,6 +10,9 @@
 /* Drops what is not in `bounding`. While the process is still privileged. capabilities NULL: drops everything. */
 int caps_limit_bounding(const json_t *capabilities, struct err *err) must_check;
 
+/* Makes all that is permitted effective, which a change of user undoes. */
+int caps_raise(struct err *err) must_check;
+
 /* Sets effective, permitted, inheritable and ambient; after the switch to the process's user. */
 int caps_apply(const json_t *capabilities, struct err *err) must_check;
 

@@ -295,6 +295,14 @@ static int load_seccomp(const struct process_setup *setup, struct err *err)
 	return 0;
 }
 
+/* The change of user has left the capabilities permitted, not effective. */
+static int load_seccomp_privileged(const struct process_setup *setup, struct err *err)
+{
+	if (!setup->seccomp_len)
+		return 0;
+	return caps_raise(err) < 0 ? -err->code : load_seccomp(setup, err);
+}
+
 static char **string_array(const json_t *array)
 {
 	return (char **)json_string_list(array);
@@ -367,17 +375,6 @@ int process_exec(struct process_setup *setup, struct err *err)
 		ret = set_scheduling(setup->process, err);
 	if (ret == 0)
 		ret = set_personality(setup->config, err);
-	/* As privileged as the process still is: a filter without no_new_privs needs CAP_SYS_ADMIN (seccomp(2)). */
-	if (ret == 0 && !no_new_privileges)
-		ret = load_seccomp(setup, err);
-	if (ret == 0)
-		ret = caps_limit_bounding(capabilities, err);
-	if (ret == 0)
-		ret = set_user(setup, err);
-	if (ret == 0)
-		ret = caps_apply(capabilities, err);
-	if (ret == 0 && no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		ret = err_set(err, errno, "process.noNewPrivileges");
 	env = make_environment(setup->process);
 	if (ret == 0 && (!args || !env))
 		ret = err_set(err, ENOMEM, "arguments");
@@ -385,9 +382,23 @@ int process_exec(struct process_setup *setup, struct err *err)
 	if (ret == 0 && syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0)
 		ret = err_set(err, errno, "close descriptors");
 	if (ret == 0)
-		ret = run_start_hooks(setup, err);
-	if (ret == 0)
 		ret = preserved_place(setup->preserved, err);
+	if (ret == 0)
+		ret = caps_limit_bounding(capabilities, err);
+	if (ret == 0)
+		ret = set_user(setup, err);
+	/*
+	 * Filters know what programs call, not what a runtime does: as late as can be. Without no_new_privs that takes
+	 * CAP_SYS_ADMIN (seccomp(2)), so before the capabilities.
+	 */
+	if (ret == 0 && !no_new_privileges)
+		ret = load_seccomp_privileged(setup, err);
+	if (ret == 0)
+		ret = caps_apply(capabilities, err);
+	if (ret == 0 && no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		ret = err_set(err, errno, "process.noNewPrivileges");
+	if (ret == 0)
+		ret = run_start_hooks(setup, err);
 	if (ret == 0 && no_new_privileges)
 		ret = load_seccomp(setup, err);
 	if (ret < 0)
