@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/device_filter.h"
 #include "agent/devices.h"
 #include "agent/disks.h"
 #include "agent/growth.h"
@@ -56,7 +57,7 @@ static int make_pod_cgroup(struct err *err)
 
 	if (ret == 0) {
 		fd = cgroup_open(&pod, err);
-		ret = fd < 0 ? fd : devices_filter(fd, everything, err);
+		ret = fd < 0 ? fd : device_filter_attach(fd, everything, err);
 	}
 	json_decref(everything);
 	return ret;
@@ -107,6 +108,7 @@ static void container_free(struct container *container)
 		container->processes = process->next;
 		process_free(process);
 	}
+	devices_unstage(container->id);
 	for (size_t i = 0; i < container->nshared; i++)
 		free((char *)container->shared[i].share);
 	free(container->shared);
@@ -140,7 +142,7 @@ static int set_up_cgroup(struct container *container, struct err *err)
 	if (!rules)
 		return 0;
 	fd = cgroup_open(&container->cgroup, err);
-	return fd < 0 ? fd : devices_filter(fd, rules, err);
+	return fd < 0 ? fd : device_filter_attach(fd, rules, err);
 }
 
 static int copy_request(struct container *container, const Cella__Agent__CreateContainerRequest *request, struct err *err)
@@ -218,8 +220,8 @@ static int start_first_process(struct containers *containers, struct container *
 	struct spawn spawn = {
 		.config = container->config,
 		.process = json_object_get(container->config, "process"),
-		.rootfs = { .config = container->config, .share = container->rootfs_share, .shared = container->shared,
-			    .nshared = container->nshared, .disks = &disks },
+		.rootfs = { .id = container->id, .config = container->config, .share = container->rootfs_share,
+			    .shared = container->shared, .nshared = container->nshared, .disks = &disks },
 		.cgroup = &container->cgroup,
 		.id = container->id,
 		.bundle = request->bundle,
@@ -259,6 +261,8 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 		ret = network_set_up(request->network, err);
 	if (ret == 0)
 		ret = set_up_cgroup(container, err);
+	if (ret == 0)
+		ret = devices_stage(container->id, container->config, err);
 	if (ret == 0)
 		ret = start_first_process(containers, container, request, conn, stream, err);
 	if (ret < 0) {

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device nodes and the device filter. */
+/* Device nodes. */
 #include "agent/devices.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <linux/bpf.h>
-#include <stdbool.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/json.h"
+#include "lib/log.h"
 #include "lib/path.h"
+
+#define STAGE ".containers" /* in the guest's /dev: what linux.devices have, by container and index */
 
 struct node {
 	const char *path;
@@ -42,10 +44,9 @@ static const char *const links[][2] = {
 	{ "pts/ptmx", "ptmx" },
 };
 
-/* In a user namespace, or on a shared directory, mknod(2) is refused: the guest's own node is bound instead. */
-static int bind_node(int parent, const char *name, int guest_dev, const struct node *node)
+/* In a user namespace, or on a shared directory, mknod(2) is refused: a node in the guest's /dev is bound instead. */
+static int bind_node(int parent, const char *name, int guest_dev, const char *guest_name)
 {
-	const char *guest_name = strrchr(node->path, '/') + 1;
 	auto_fd source = open_tree(guest_dev, guest_name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	auto_fd target = -1;
 
@@ -57,7 +58,7 @@ static int bind_node(int parent, const char *name, int guest_dev, const struct n
 	return 0;
 }
 
-static int create_node(int rootfs, int guest_dev, const struct node *node)
+static int create_node(int rootfs, int guest_dev, const char *guest_name, const struct node *node)
 {
 	char directory[PATH_MAX];
 	const char *slash = strrchr(node->path, '/');
@@ -79,7 +80,7 @@ static int create_node(int rootfs, int guest_dev, const struct node *node)
 			return 0;
 		if (errno != EPERM && errno != EEXIST)
 			return -errno;
-		return bind_node(parent, slash + 1, guest_dev, node);
+		return bind_node(parent, slash + 1, guest_dev, guest_name);
 	}
 	/* The umask has taken bits from the mode. */
 	if (fchmodat(parent, slash + 1, node->mode, 0) < 0 ||
@@ -111,24 +112,99 @@ static int node_from_spec(const json_t *device, struct node *node)
 	return 0;
 }
 
-int devices_create(int rootfs, int guest_dev, const json_t *devices, struct err *err)
+/* As the user namespace's owner sees it, who cannot change it: the guest's number for one of the container's. */
+static uint32_t guest_id(const json_t *config, const char *mappings, uint32_t id)
 {
-	auto_fd dev = -1;
-	const json_t *device;
+	const json_t *entry;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(default_nodes); i++) {
-		int ret = create_node(rootfs, guest_dev, &default_nodes[i]);
+	json_array_foreach(json_object_get(json_object_get(config, "linux"), mappings), i, entry) {
+		int64_t first = json_get_integer(entry, "containerID", 0), host = json_get_integer(entry, "hostID", 0);
 
-		if (ret < 0)
-			return err_set(err, -ret, "create device %s", default_nodes[i].path);
+		if (id >= first && id - first < json_get_integer(entry, "size", 0))
+			return (uint32_t)(host + (id - first));
 	}
+	return id;
+}
+
+static int stage_node(int stage, const json_t *config, const struct node *node, size_t index)
+{
+	char name[24];
+
+	snprintf(name, sizeof(name), "%zu", index);
+	if (mknodat(stage, name, node->type | node->mode, makedev(node->major, node->minor)) < 0 ||
+	    fchmodat(stage, name, node->mode, 0) < 0 ||
+	    fchownat(stage, name, guest_id(config, "uidMappings", node->uid), guest_id(config, "gidMappings", node->gid),
+		     AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return 0;
+}
+
+int devices_stage(const char *id, const json_t *config, struct err *err)
+{
+	const json_t *devices = json_object_get(json_object_get(config, "linux"), "devices"), *device;
+	char path[PATH_MAX];
+	auto_fd stage = -1;
+	size_t i;
+
+	if (json_array_size(devices) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "/dev/" STAGE "/%s", id);
+	if ((mkdir("/dev/" STAGE, 0711) < 0 && errno != EEXIST) || mkdir(path, 0711) < 0)
+		return err_set(err, errno, "linux.devices: create %s", path);
+	stage = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (stage < 0)
+		return err_set(err, errno, "linux.devices: open %s", path);
 	json_array_foreach(devices, i, device) {
 		struct node node;
 		int ret = node_from_spec(device, &node);
 
 		if (ret == 0)
-			ret = create_node(rootfs, guest_dev, &node);
+			ret = stage_node(stage, config, &node, i);
+		if (ret < 0)
+			return err_set(err, -ret, "linux.devices[%zu]: create device %s", i, node.path);
+	}
+	return 0;
+}
+
+void devices_unstage(const char *id)
+{
+	char path[PATH_MAX];
+	struct err err;
+
+	snprintf(path, sizeof(path), "/dev/" STAGE "/%s", id);
+	if (*id && access(path, F_OK) == 0 && io_remove_tree(AT_FDCWD, path, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
+static int create_default_nodes(int rootfs, int guest_dev, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(default_nodes); i++) {
+		const struct node *node = &default_nodes[i];
+		int ret = create_node(rootfs, guest_dev, strrchr(node->path, '/') + 1, node);
+
+		if (ret < 0)
+			return err_set(err, -ret, "create device %s", node->path);
+	}
+	return 0;
+}
+
+int devices_create(int rootfs, int guest_dev, const char *id, const json_t *devices, struct err *err)
+{
+	auto_fd dev = -1;
+	const json_t *device;
+	size_t i;
+
+	if (create_default_nodes(rootfs, guest_dev, err) < 0)
+		return -err->code;
+	json_array_foreach(devices, i, device) {
+		char staged[PATH_MAX];
+		struct node node;
+		int ret = node_from_spec(device, &node);
+
+		snprintf(staged, sizeof(staged), STAGE "/%s/%zu", id, i);
+		if (ret == 0)
+			ret = create_node(rootfs, guest_dev, staged, &node);
 		if (ret < 0)
 			return err_set(err, -ret, "linux.devices[%zu]: create device %s", i, node.path);
 	}
@@ -138,158 +214,5 @@ int devices_create(int rootfs, int guest_dev, const json_t *devices, struct err 
 	for (i = 0; i < ARRAY_SIZE(links); i++)
 		if (symlinkat(links[i][0], dev, links[i][1]) < 0 && errno != EEXIST)
 			return err_set(err, errno, "create /dev/%s", links[i][1]);
-	return 0;
-}
-
-/*
- * The filter: struct bpf_cgroup_dev_ctx {access_type, major, minor}; access_type holds the access in the upper and the
- * device type in the lower 16 bits. Rules are compiled last to first, so the last that matches decides, as in v1.
- */
-#define INSNS_PER_RULE 12
-#define RULES_MAX 512
-#define R_RET 0
-#define R_CTX 1
-#define R_TYPE 2
-#define R_ACCESS 3
-#define R_MAJOR 4
-#define R_MINOR 5
-#define R_TMP 6
-
-struct program {
-	struct bpf_insn insns[RULES_MAX * INSNS_PER_RULE + 16];
-	size_t n;
-};
-
-static void emit(struct program *p, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
-{
-	p->insns[p->n++] = (struct bpf_insn){ .code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm };
-}
-
-struct rule {
-	bool allow;
-	int type; /* BPF_DEVCG_DEV_*, 0: all */
-	int64_t major, minor; /* -1: all */
-	int access; /* BPF_DEVCG_ACC_* */
-};
-
-/* Returns whether the rule decides in every case: code behind it would be unreachable, which the verifier refuses. */
-static bool emit_rule(struct program *p, const struct rule *rule)
-{
-	const int all = BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE | BPF_DEVCG_ACC_MKNOD;
-	size_t jumps[4], njumps = 0;
-
-	if (rule->type) {
-		jumps[njumps++] = p->n;
-		emit(p, BPF_JMP | BPF_JNE | BPF_K, R_TYPE, 0, 0, rule->type);
-	}
-	if (rule->access != all) {
-		/* The rule speaks of this access only if it covers all of it. */
-		emit(p, BPF_ALU | BPF_MOV | BPF_X, R_TMP, R_ACCESS, 0, 0);
-		emit(p, BPF_ALU | BPF_AND | BPF_K, R_TMP, 0, 0, rule->access);
-		jumps[njumps++] = p->n;
-		emit(p, BPF_JMP | BPF_JNE | BPF_X, R_TMP, R_ACCESS, 0, 0);
-	}
-	if (rule->major >= 0) {
-		jumps[njumps++] = p->n;
-		emit(p, BPF_JMP | BPF_JNE | BPF_K, R_MAJOR, 0, 0, (int32_t)rule->major);
-	}
-	if (rule->minor >= 0) {
-		jumps[njumps++] = p->n;
-		emit(p, BPF_JMP | BPF_JNE | BPF_K, R_MINOR, 0, 0, (int32_t)rule->minor);
-	}
-	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R_RET, 0, 0, rule->allow);
-	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-	for (size_t i = 0; i < njumps; i++)
-		p->insns[jumps[i]].off = (int16_t)(p->n - jumps[i] - 1);
-	return njumps == 0;
-}
-
-/* Allowed unless the spec says otherwise: the default devices, ptys, and making any node. */
-static const struct rule default_rules[] = {
-	{ true, BPF_DEVCG_DEV_CHAR, -1, -1, BPF_DEVCG_ACC_MKNOD },
-	{ true, BPF_DEVCG_DEV_BLOCK, -1, -1, BPF_DEVCG_ACC_MKNOD },
-	{ true, BPF_DEVCG_DEV_CHAR, 1, 3, 7 },
-	{ true, BPF_DEVCG_DEV_CHAR, 1, 5, 7 },
-	{ true, BPF_DEVCG_DEV_CHAR, 1, 7, 7 },
-	{ true, BPF_DEVCG_DEV_CHAR, 1, 8, 7 },
-	{ true, BPF_DEVCG_DEV_CHAR, 1, 9, 7 },
-	{ true, BPF_DEVCG_DEV_CHAR, 5, 0, 7 },
-	{ true, BPF_DEVCG_DEV_CHAR, 5, 2, 7 },
-	{ true, BPF_DEVCG_DEV_CHAR, 136, -1, 7 },
-};
-
-static struct rule rule_from_spec(const json_t *entry)
-{
-	const char *type = json_get_string(entry, "type", "a");
-	const char *access = json_get_string(entry, "access", "");
-	struct rule rule = {
-		.allow = json_get_bool(entry, "allow", false),
-		.major = json_get_integer(entry, "major", -1),
-		.minor = json_get_integer(entry, "minor", -1),
-	};
-
-	rule.type = *type == 'c' ? BPF_DEVCG_DEV_CHAR : *type == 'b' ? BPF_DEVCG_DEV_BLOCK : 0;
-	rule.access = (strchr(access, 'r') ? BPF_DEVCG_ACC_READ : 0) | (strchr(access, 'w') ? BPF_DEVCG_ACC_WRITE : 0) |
-		      (strchr(access, 'm') ? BPF_DEVCG_ACC_MKNOD : 0);
-	if (!rule.access)
-		rule.access = 7;
-	return rule;
-}
-
-static void compile(struct program *p, const json_t *rules)
-{
-	emit(p, BPF_LDX | BPF_MEM | BPF_W, R_TYPE, R_CTX, 0, 0);
-	emit(p, BPF_ALU | BPF_MOV | BPF_X, R_ACCESS, R_TYPE, 0, 0);
-	emit(p, BPF_ALU | BPF_AND | BPF_K, R_TYPE, 0, 0, 0xffff);
-	emit(p, BPF_ALU | BPF_RSH | BPF_K, R_ACCESS, 0, 0, 16);
-	emit(p, BPF_LDX | BPF_MEM | BPF_W, R_MAJOR, R_CTX, 4, 0);
-	emit(p, BPF_LDX | BPF_MEM | BPF_W, R_MINOR, R_CTX, 8, 0);
-	/* The defaults come after the spec's rules in v1, as runc has it: so they are asked first. */
-	for (size_t i = 0; i < ARRAY_SIZE(default_rules); i++)
-		emit_rule(p, &default_rules[i]);
-	for (size_t i = json_array_size(rules); i > 0; i--) {
-		struct rule rule = rule_from_spec(json_array_get(rules, i - 1));
-
-		if (emit_rule(p, &rule))
-			return;
-	}
-	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R_RET, 0, 0, 0);
-	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-}
-
-static int load(const struct program *p)
-{
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
-		.insn_cnt = (uint32_t)p->n,
-		.insns = (uintptr_t)p->insns,
-		.license = (uintptr_t)"Apache-2.0",
-	};
-	int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-
-	return fd < 0 ? -errno : fd;
-}
-
-int devices_filter(int cgroup_fd, const json_t *rules, struct err *err)
-{
-	auto_free struct program *p = calloc(1, sizeof(*p));
-	union bpf_attr attr = { 0 };
-	auto_fd program = -1;
-
-	if (!p)
-		return err_set(err, ENOMEM, "device filter");
-	if (json_array_size(rules) > RULES_MAX - ARRAY_SIZE(default_rules))
-		return err_msg(err, E2BIG, "linux.resources.devices: more than %zu rules", RULES_MAX - ARRAY_SIZE(default_rules));
-	compile(p, rules);
-	program = load(p);
-	if (program < 0)
-		return err_set(err, -program, "load the device filter");
-	attr.target_fd = (uint32_t)cgroup_fd;
-	attr.attach_bpf_fd = (uint32_t)program;
-	attr.attach_type = BPF_CGROUP_DEVICE;
-	/* Below a container that attaches filters of its own, both must agree. */
-	attr.attach_flags = BPF_F_ALLOW_MULTI;
-	if (syscall(SYS_bpf, BPF_PROG_ATTACH, &attr, sizeof(attr)) < 0)
-		return err_set(err, errno, "attach the device filter");
 	return 0;
 }

@@ -153,7 +153,7 @@ int rootfs_enter(const struct rootfs_plan *plan, int (*open_terminal)(void *ctx,
 		return -err->code;
 	ret = for_each_mount(plan, rootfs, mount_entry, err);
 	if (ret == 0)
-		ret = devices_create(rootfs, guest_dev, json_object_get(linux_section, "devices"), err);
+		ret = devices_create(rootfs, guest_dev, plan->id, json_object_get(linux_section, "devices"), err);
 	if (ret == 0 && open_terminal) {
 		int console = open_terminal(ctx, rootfs, err);
 

@@ -9,7 +9,8 @@
 #include "lib/err.h"
 
 struct rootfs_plan {
-	const json_t *config;	  /* config.json; borrowed */
+	const char *id;		  /* the container's; borrowed, as all here */
+	const json_t *config;	  /* config.json */
 	const char *share;	  /* the root's entry in the shared directory */
 	const struct shared_mount *shared;
 	size_t nshared;

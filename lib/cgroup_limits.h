@@ -20,7 +20,7 @@ enum {
 
 /*
  * Applies what resources (may be NULL) has for these controllers. The error names the field. linux.resources.devices is
- * a BPF program, not a file: agent/devices.c.
+ * a BPF program, not a file: agent/device_filter.c.
  */
 int cgroup_apply(const struct cgroup *cgroup, const json_t *resources, unsigned int controllers, struct err *err) must_check;
 
