@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/copy_up.h"
+#include "lib/cgroup.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/mount_options.h"
@@ -140,12 +141,15 @@ static int explain(int fs, int errnum, const char *what, const char *detail, str
 	return err_set(err, errnum, "%s %s (%s)", what, detail, message + 2);
 }
 
-/* sysfs shows the network namespace's owner only; in a user namespace of its own a container gets the guest's, bound. */
-static int bind_sysfs(struct err *err)
+/*
+ * What only the owner of a network or cgroup namespace may mount: in a user namespace without one a container gets the guest's,
+ * bound.
+ */
+static int bind_guests(const char *path, struct err *err)
 {
-	int fd = open_tree(AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
-	return fd < 0 ? err_set(err, errno, "bind the guest's /sys") : fd;
+	return fd < 0 ? err_set(err, errno, "bind the guest's %s", path) : fd;
 }
 
 static int create_filesystem(const struct plan *plan, struct err *err)
@@ -154,7 +158,7 @@ static int create_filesystem(const struct plan *plan, struct err *err)
 	int fd;
 
 	if (fs < 0 && errno == EPERM && !strcmp(plan->type, "sysfs"))
-		return bind_sysfs(err);
+		return bind_guests("/sys", err);
 	if (fs < 0)
 		return err_set(err, errno, "file system type '%s'", plan->type);
 	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", plan->source, 0) < 0)
@@ -166,7 +170,7 @@ static int create_filesystem(const struct plan *plan, struct err *err)
 	if (plan->read_only_superblock && fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 && errno != EINVAL)
 		return explain(fs, errno, "option", "ro", err);
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return explain(fs, errno, "create", plan->type, err);
+		return errno == EPERM && !strcmp(plan->type, "cgroup2") ? bind_guests(CGROUP_ROOT, err) : explain(fs, errno, "create", plan->type, err);
 	fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	return fd < 0 ? err_set(err, errno, "mount %s", plan->type) : fd;
 }
