@@ -125,6 +125,19 @@ static int set_root_propagation(const json_t *linux_section, struct err *err)
 	return 0;
 }
 
+/*
+ * As runc: a working directory that is missing is made, while the root can still be written. If it cannot, the process says so
+ * that is to go there.
+ */
+static void make_working_directory(const struct rootfs_plan *plan, int rootfs)
+{
+	const char *path = json_get_string(json_object_get(plan->config, "process"), "cwd", "/");
+	auto_fd there = path_open_in_root(rootfs, path, O_PATH);
+	auto_fd made = there == -ENOENT ? path_make_directory(rootfs, path, 0755) : -1;
+
+	(void)made;
+}
+
 static int pivot(int rootfs, struct err *err)
 {
 	/* pivot_root(2), NOTES: the old root ends up on top of the new one and is detached from there. */
@@ -161,6 +174,7 @@ int rootfs_enter(const struct rootfs_plan *plan, int (*open_terminal)(void *ctx,
 	}
 	if (ret == 0)
 		ret = for_each_mount(plan, rootfs, mount_finish, err);
+	make_working_directory(plan, rootfs);
 	if (ret == 0)
 		ret = for_each_path(linux_section, "readonlyPaths", rootfs, guest_dev, err);
 	if (ret == 0)
