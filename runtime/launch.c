@@ -95,6 +95,15 @@ static int load(struct creation *c, const char *id, struct err *err)
 	return share_open_all(&c->shares, c->share_prefix, c->bundle, c->config, err);
 }
 
+/* After a change of ours to config.json. */
+static int write_config_text(struct creation *c, struct err *err)
+{
+	free(c->config_text);
+	c->config_text = json_dumps(c->config, JSON_COMPACT);
+	c->config_len = c->config_text ? strlen(c->config_text) : 0;
+	return c->config_text ? 0 : err_set(err, ENOMEM, "config.json");
+}
+
 /* sd_listen_fds(3): the container's process is told as systemd would tell it; it is number 1 of its namespace. */
 static int announce_listen_fds(struct creation *c, struct err *err)
 {
@@ -111,10 +120,35 @@ static int announce_listen_fds(struct creation *c, struct err *err)
 	snprintf(variable, sizeof(variable), "LISTEN_FDS=%ld", n);
 	json_array_append_new(environment, json_string(variable));
 	json_array_append_new(environment, json_string("LISTEN_PID=1"));
-	free(c->config_text);
-	c->config_text = json_dumps(c->config, JSON_COMPACT);
-	c->config_len = c->config_text ? strlen(c->config_text) : 0;
-	return c->config_text ? 0 : err_set(err, ENOMEM, "config.json");
+	return write_config_text(c, err);
+}
+
+/*
+ * crun's annotation, which podman's --group-add keep-groups sets: our own groups, too. The file server is in them as we are, so
+ * that is what files are served by; in the guest they make group permissions mean the same.
+ */
+static int keep_groups(struct creation *c, struct err *err)
+{
+	const json_t *annotations = json_object_get(c->config, "annotations");
+	json_t *user = json_object_get(json_object_get(c->config, "process"), "user");
+	json_t *list = json_object_get(user, "additionalGids");
+	auto_free gid_t *groups = NULL;
+	int n;
+
+	if (strcmp(json_get_string(annotations, "run.oci.keep_original_groups", "0"), "1"))
+		return 0;
+	n = getgroups(0, NULL);
+	groups = calloc((size_t)n + 1, sizeof(*groups));
+	n = groups ? getgroups(n, groups) : -1;
+	if (n < 0 || !user)
+		return err_set(err, n < 0 ? errno : EINVAL, "annotation run.oci.keep_original_groups");
+	if (!list) {
+		list = json_array();
+		json_object_set_new(user, "additionalGids", list);
+	}
+	for (int i = 0; i < n; i++)
+		json_array_append_new(list, json_integer(groups[i]));
+	return write_config_text(c, err);
 }
 
 static int make_directory(struct creation *c, const char *id, struct err *err)
@@ -410,6 +444,8 @@ int launch_container(struct runtime *runtime, const struct launch_options *optio
 		ret = load(c, id, err);
 	if (ret == 0)
 		ret = announce_listen_fds(c, err);
+	if (ret == 0)
+		ret = keep_groups(c, err);
 	if (ret == 0)
 		ret = make_directory(c, id, err);
 	if (ret == 0)
