@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cella kill, delete, pause and resume. */
+#include <dirent.h>
 #include <errno.h>
+#include <regex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include "agent/proto/agent.pb-c.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/log.h"
 #include "runtime/agent_client.h"
 #include "runtime/command.h"
 #include "runtime/delete.h"
@@ -19,6 +22,7 @@
 
 struct lifecycle_options {
 	bool all, force;
+	const char *regex;
 };
 
 static const struct option kill_options[] = {
@@ -26,9 +30,10 @@ static const struct option kill_options[] = {
 };
 static const struct option delete_options[] = {
 	{ "force", 'f', OPTION_FLAG, offsetof(struct lifecycle_options, force), "kill it if it runs; none is no error" },
+	{ "regex", 'r', OPTION_STRING, offsetof(struct lifecycle_options, regex), "all whose names match, instead of ID" },
 };
 static const struct command kill_command = { "kill [OPTION]... ID [SIGNAL]", kill_options, ARRAY_SIZE(kill_options), 1, 2 };
-static const struct command delete_command = { "delete [OPTION]... ID", delete_options, ARRAY_SIZE(delete_options), 1, 1 };
+static const struct command delete_command = { "delete [OPTION]... ID", delete_options, ARRAY_SIZE(delete_options), 0, 1 };
 static const struct command pause_command = { "pause ID", NULL, 0, 1, 1 };
 static const struct command resume_command = { "resume ID", NULL, 0, 1, 1 };
 
@@ -100,17 +105,52 @@ int cmd_kill(struct runtime *runtime, int argc, char **argv)
 	return ret < 0 ? runtime_fail(&err, 1) : 0;
 }
 
+/* Every container whose name matches; goes on after a failure, and returns the first. */
+static int delete_matching(struct runtime *runtime, const struct lifecycle_options *options, struct err *err)
+{
+	DIR *directory;
+	struct dirent *entry;
+	regex_t regex;
+	struct err one;
+	int ret = 0;
+
+	if (regcomp(&regex, options->regex, REG_EXTENDED | REG_NOSUB))
+		return err_msg(err, EINVAL, "option --regex: '%s' is not a regular expression", options->regex);
+	directory = opendir(runtime->root);
+	if (!directory && errno != ENOENT)
+		ret = err_set(err, errno, "open %s", runtime->root);
+	while (directory && (entry = readdir(directory))) {
+		if (*entry->d_name == '.' || regexec(&regex, entry->d_name, 0, NULL, 0))
+			continue;
+		if (delete_container(runtime, entry->d_name, options->force, &one) == 0)
+			continue;
+		if (ret < 0)
+			log_error("%s", one.msg);
+		else
+			ret = -(*err = one).code;
+	}
+	if (directory)
+		closedir(directory);
+	regfree(&regex);
+	return ret;
+}
+
 int cmd_delete(struct runtime *runtime, int argc, char **argv)
 {
 	struct lifecycle_options options = { 0 };
 	struct err err;
-	int first = command_parse(&delete_command, &options, argc, argv, &err);
+	int first = command_parse(&delete_command, &options, argc, argv, &err), ret;
 
 	if (first == COMMAND_HELP_SHOWN)
 		return 0;
-	if (first < 0 || delete_container(runtime, argv[first], options.force, &err) < 0)
+	if (first < 0)
 		return runtime_fail(&err, 1);
-	return 0;
+	if ((first < argc) == !!options.regex)
+		ret = err_msg(&err, EINVAL, "usage: cella %s", delete_command.usage);
+	else
+		ret = options.regex ? delete_matching(runtime, &options, &err) :
+				      delete_container(runtime, argv[first], options.force, &err);
+	return ret < 0 ? runtime_fail(&err, 1) : 0;
 }
 
 static int freeze(struct runtime *runtime, const struct command *command, bool frozen, int argc, char **argv)

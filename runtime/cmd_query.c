@@ -52,7 +52,7 @@ int cmd_state(struct runtime *runtime, int argc, char **argv)
 
 	if (first == COMMAND_HELP_SHOWN)
 		return 0;
-	if (first < 0 || command_open(runtime, argv[first], &state, &err) < 0)
+	if (first < 0 || state_open(&state, runtime->root, argv[first], &err) < 0)
 		return runtime_fail(&err, 1);
 	print_json(state_to_json(&state), JSON_INDENT(2));
 	state_close(&state);

@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/log.h"
+
+#define CREATION_TIMEOUT_MS 60000 /* longer than a guest may take to boot */
 
 int runtime_fail(const struct err *err, int status)
 {
@@ -35,5 +39,13 @@ int command_parse(const struct command *command, void *target, int argc, char **
 
 int command_open(struct runtime *runtime, const char *id, struct state *state, struct err *err)
 {
-	return state_open(state, runtime->root, id, err);
+	int64_t deadline = io_now_ms() + CREATION_TIMEOUT_MS;
+	int ret = state_open(state, runtime->root, id, err);
+
+	while (ret == 0 && state_is_being_created(state) && io_now_ms() < deadline) {
+		state_close(state);
+		usleep(10000);
+		ret = state_open(state, runtime->root, id, err);
+	}
+	return ret;
 }

@@ -23,7 +23,7 @@ struct command {
  */
 int command_parse(const struct command *command, void *target, int argc, char **argv, struct err *err) must_check;
 
-/* Opens container id or reports why not: state_open with runc's wording. */
+/* Opens container id. One that is just being created is waited for: callers that look for it see it before it is there. */
 int command_open(struct runtime *runtime, const char *id, struct state *state, struct err *err) must_check;
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -145,9 +146,20 @@ int state_create(struct state *state, const char *root, const char *id, struct e
 		return err_set(err, errno, "mkdir %s", state->directory);
 	}
 	state->dirfd = open(state->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (state->dirfd < 0 || mkdirat(state->dirfd, "vm", 0700) < 0)
+	/* As long as we are there, others may wait for the container (state_is_being_created). */
+	if (state->dirfd < 0 || flock(state->dirfd, LOCK_EX | LOCK_NB) < 0 || mkdirat(state->dirfd, "vm", 0700) < 0)
 		return err_set(err, errno, "set up %s", state->directory);
 	return 0;
+}
+
+bool state_is_being_created(const struct state *state)
+{
+	if (state->status != STATUS_CREATING)
+		return false;
+	if (flock(state->dirfd, LOCK_SH | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK;
+	flock(state->dirfd, LOCK_UN);
+	return false;
 }
 
 static void read_process(const json_t *document, const char *pid, const char *start, struct process_id *id)

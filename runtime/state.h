@@ -54,6 +54,9 @@ int state_create(struct state *state, const char *root, const char *id, struct e
 
 /* Opens an existing container and finds out its status. "container does not exist" with ENOENT. */
 int state_open(struct state *state, const char *root, const char *id, struct err *err) must_check;
+
+/* Whether somebody is at it who called state_create, in this moment. */
+bool state_is_being_created(const struct state *state);
 void state_close(struct state *state);
 
 /* Notes that the container is in another one's VM: before anything is done there, so that delete finds it. */
