@@ -342,7 +342,7 @@ static char **make_environment(const json_t *process)
 	return list;
 }
 
-/* config.md, "startContainer": in the container, before the program. With no more power than it will have. */
+/* config.md, "startContainer": in the container, before the program. With no more power than it will have, seccomp's filter too. */
 static int run_start_hooks(const struct process_setup *setup, struct err *err)
 {
 	json_t *state;
@@ -397,10 +397,10 @@ int process_exec(struct process_setup *setup, struct err *err)
 		ret = caps_apply(capabilities, err);
 	if (ret == 0 && no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		ret = err_set(err, errno, "process.noNewPrivileges");
-	if (ret == 0)
-		ret = run_start_hooks(setup, err);
 	if (ret == 0 && no_new_privileges)
 		ret = load_seccomp(setup, err);
+	if (ret == 0)
+		ret = run_start_hooks(setup, err);
 	if (ret < 0)
 		return ret;
 	execve(setup->program, args, env);
