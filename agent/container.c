@@ -287,11 +287,22 @@ int container_update(struct container *container, const uint8_t *resources, size
 	return ret;
 }
 
+/* The cgroup that an exec'd process asks for by its path below the container's. */
+static int name_subcgroup(struct cgroup *cgroup, const struct container *container, const char *path, struct err *err)
+{
+	if (cgroup_path_leads_up(path))
+		return err_msg(err, EINVAL, "cgroup '%s' is not below the container's", path);
+	if (snprintf(cgroup->path, sizeof(cgroup->path), "%s/%s", container->cgroup.path, path) >= (int)sizeof(cgroup->path))
+		return err_set(err, ENAMETOOLONG, "cgroup '%s'", path);
+	return 0;
+}
+
 int container_exec(struct container *container, const Cella__Agent__ExecProcessRequest *request, struct ttrpc *conn,
 		   uint32_t stream, struct err *err)
 {
 	struct process *init = container_process(container, NULL), *process;
 	struct spawn spawn = { .config = container->config, .cgroup = &container->cgroup };
+	struct cgroup named;
 	json_t *document;
 
 	if (!init || init->pid <= 0)
@@ -300,6 +311,12 @@ int container_exec(struct container *container, const Cella__Agent__ExecProcessR
 		return err_msg(err, EINVAL, "exec id");
 	if (container_process(container, request->exec_id))
 		return err_msg(err, EEXIST, "process %s exists", request->exec_id);
+	if (*request->cgroup) {
+		if (name_subcgroup(&named, container, request->cgroup, err) < 0)
+			return -err->code;
+		spawn.cgroup = &named;
+		spawn.cgroup_was_named = true;
+	}
 	document = json_parse_object((const char *)request->process.data, request->process.len, "process", err);
 	if (!document)
 		return -err->code;

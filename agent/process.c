@@ -201,7 +201,7 @@ static int enter_cgroup(const struct spawn *spawn, pid_t pid, struct err *err)
 	struct cgroup of_init;
 	int ret = cgroup_add_process(spawn->cgroup, pid, err);
 
-	if (ret != -EBUSY || !spawn->init)
+	if (ret != -EBUSY || !spawn->init || spawn->cgroup_was_named)
 		return ret;
 	ret = cgroup_of_process(&of_init, spawn->init, err);
 	return ret < 0 ? ret : cgroup_add_process(&of_init, pid, err);

@@ -45,6 +45,7 @@ struct spawn {
 	struct rootfs_plan rootfs; /* first process only, as the next two */
 	const char *id, *bundle;
 	const struct cgroup *cgroup;
+	bool cgroup_was_named; /* the caller wants just this one */
 	struct {
 		const char *type; /* "pid", "ipc", "uts" */
 		pid_t init;	  /* the first process of the container whose namespace it is */

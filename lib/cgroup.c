@@ -61,11 +61,11 @@ static void delegate(const char *directory)
 	}
 }
 
-static bool has_dot_dot(const char *path)
+bool cgroup_path_leads_up(const char *path)
 {
 	size_t len = strlen(path);
 
-	return strstr(path, "/../") || (len >= 3 && !strcmp(path + len - 3, "/.."));
+	return !strcmp(path, "..") || !strncmp(path, "../", 3) || strstr(path, "/../") || (len >= 3 && !strcmp(path + len - 3, "/.."));
 }
 
 /* systemd's form slice:prefix:name, or a path. */
@@ -85,7 +85,7 @@ int cgroup_name(struct cgroup *cgroup, const char *cgroups_path, const char *id,
 		n = snprintf(cgroup->path, sizeof(cgroup->path), "%s%s", root, path);
 	if (n >= (int)sizeof(cgroup->path))
 		return err_set(err, ENAMETOOLONG, "linux.cgroupsPath '%s'", path);
-	if (!*path || !cgroup->path[strlen(root)] || has_dot_dot(cgroup->path))
+	if (!*path || !cgroup->path[strlen(root)] || cgroup_path_leads_up(cgroup->path))
 		return err_msg(err, EINVAL, "linux.cgroupsPath '%s': not a name below the root of all cgroups", path);
 	return 0;
 }

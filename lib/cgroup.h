@@ -23,6 +23,9 @@ struct cgroup {
  */
 int cgroup_name(struct cgroup *cgroup, const char *cgroups_path, const char *id, struct err *err) must_check;
 
+/* Whether the path has a component "..". */
+bool cgroup_path_leads_up(const char *path);
+
 /* Makes it, with every controller delegated on the way. *ret_created: it was not there before. */
 int cgroup_create(const struct cgroup *cgroup, bool *ret_created, struct err *err) must_check;
 

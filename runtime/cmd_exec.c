@@ -17,7 +17,7 @@
 
 struct exec_options {
 	struct launch_options launch;
-	const char *process, *cwd, *user, *apparmor, *process_label, *cgroup;
+	const char *process, *cwd, *user, *apparmor, *process_label;
 	struct option_list env, caps, groups;
 	bool tty, no_new_privs, ignore_paused;
 };
@@ -40,7 +40,7 @@ static const struct option exec_options[] = {
 	{ "ignore-paused", 0, OPTION_FLAG, offsetof(struct exec_options, ignore_paused), "also in a paused container" },
 	{ "apparmor", 0, OPTION_STRING, offsetof(struct exec_options, apparmor), NULL },
 	{ "process-label", 0, OPTION_STRING, offsetof(struct exec_options, process_label), NULL },
-	{ "cgroup", 0, OPTION_STRING, offsetof(struct exec_options, cgroup), NULL },
+	{ "cgroup", 0, OPTION_STRING, offsetof(struct exec_options, launch.cgroup), "below the container's, where it exists" },
 };
 static const struct command exec_command = { "exec [OPTION]... ID [COMMAND ARGUMENT...]", exec_options,
 					     ARRAY_SIZE(exec_options), 1, -1 };
@@ -137,6 +137,16 @@ static json_t *process_from_options(const json_t *config, const struct exec_opti
 	return process;
 }
 
+/* What has no effect in a guest, and is warned of as in config.json. */
+static void add_labels(json_t *process, const struct exec_options *options)
+{
+	if (options->apparmor)
+		json_object_set_new(process, "apparmorProfile", json_string(options->apparmor));
+	if (options->process_label)
+		json_object_set_new(process, "selinuxLabel", json_string(options->process_label));
+	spec_warn_of_labels(process);
+}
+
 static json_t *process_from_file(const char *path, const struct exec_options *options, struct err *err)
 {
 	size_t len;
@@ -168,6 +178,8 @@ static int exec_in(struct runtime *runtime, const struct state *state, const str
 	if (config)
 		process = options->process ? process_from_file(options->process, options, &err) :
 					     process_from_options(config, options, argc, argv, &err);
+	if (process)
+		add_labels(process, options);
 	if (process && spec_check_process(process, "process", &err) == 0)
 		status = launch_exec(state, process, json_object_get(json_object_get(config, "linux"), "seccomp"), runtime,
 				     &options->launch, !options->launch.detach, &launched, &err);

@@ -14,6 +14,7 @@ struct launch_options {
 	const char *bundle, *config_file, *pid_file, *console_socket, *pidfd_socket;
 	bool no_pivot, no_new_keyring, detach, keep, no_subreaper;
 	long preserve_fds;
+	const char *cgroup; /* exec: below the container's, in the guest; NULL: the container's */
 };
 
 struct launched {

@@ -10,7 +10,7 @@
 #include "runtime/launch_process.h"
 
 static uint8_t *exec_request(const struct standin_job *job, const json_t *process, const struct seccomp_program *program,
-			     size_t *ret_len, struct err *err)
+			     const char *cgroup, size_t *ret_len, struct err *err)
 {
 	Cella__Agent__ExecProcessRequest request = CELLA__AGENT__EXEC_PROCESS_REQUEST__INIT;
 	auto_free char *text = json_dumps(process, JSON_COMPACT);
@@ -29,6 +29,7 @@ static uint8_t *exec_request(const struct standin_job *job, const json_t *proces
 	request.process.len = strlen(text);
 	request.seccomp = &seccomp;
 	request.stdio = &stdio.message;
+	request.cgroup = (char *)(cgroup ? cgroup : "");
 	return launch_pack(&request.base, ret_len, err);
 }
 
@@ -59,7 +60,7 @@ static int run_exec(struct exec_launch *e, const struct state *state, const json
 		return -err->code;
 	/* Unique in the guest for as long as it lives. */
 	snprintf(e->job.exec_id, sizeof(e->job.exec_id), "exec-%s", e->job.token);
-	request = exec_request(&e->job, process, &e->seccomp, &e->job.request_len, err);
+	request = exec_request(&e->job, process, &e->seccomp, options->cgroup, &e->job.request_len, err);
 	if (!request || launch_spawn_standin(&e->job, request, stdio, process, NULL, &e->cgroup, &e->pid, err) < 0)
 		return -err->code;
 	close(fd_take(&report));

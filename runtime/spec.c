@@ -344,19 +344,18 @@ static int check_unsupported(const json_t *config, struct err *err)
  * Known fields that name a security module of the host. Engines set them wherever the host has one, so they cannot be
  * refused; the guest's kernel has no such module, and what confines the VM is its jail.
  */
-static void warn_of_no_effect(const json_t *config)
+static void warn_of_no_effect(const json_t *object, const char *parent, const char *name)
 {
-	static const struct {
-		const char *parent, *name;
-	} ignored[] = { { "process", "apparmorProfile" }, { "process", "selinuxLabel" }, { "linux", "mountLabel" } };
+	const char *value = json_get_string(object, name, "");
 
-	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
-		const char *value = json_get_string(json_object_get(config, ignored[i].parent), ignored[i].name, "");
+	if (*value)
+		log_warn("%s.%s '%s' has no effect: the guest's kernel has no such security module", parent, name, value);
+}
 
-		if (*value)
-			log_warn("%s.%s '%s' has no effect: the guest's kernel has no such security module", ignored[i].parent,
-				 ignored[i].name, value);
-	}
+void spec_warn_of_labels(const json_t *process)
+{
+	warn_of_no_effect(process, "process", "apparmorProfile");
+	warn_of_no_effect(process, "process", "selinuxLabel");
 }
 
 /* Device numbers that mean in the guest what they mean on the host (devices.txt of the kernel). */
@@ -456,7 +455,8 @@ json_t *spec_load(const char *bundle, const char *file, char **ret_text, size_t 
 	}
 	if (config) {
 		warn_of_devices(config);
-	warn_of_no_effect(config);
+	spec_warn_of_labels(json_object_get(config, "process"));
+	warn_of_no_effect(json_object_get(config, "linux"), "linux", "mountLabel");
 		*ret_text = ptr_take(&text);
 	}
 	return config;

@@ -16,6 +16,9 @@
  */
 json_t *spec_load(const char *bundle, const char *file, char **ret_text, size_t *ret_len, struct err *err);
 
+/* Warns of what process objects may name and guests do not have. */
+void spec_warn_of_labels(const json_t *process);
+
 /* Checks a process object that stands at `where`. */
 int spec_check_process(const json_t *process, const char *where, struct err *err) must_check;
 
