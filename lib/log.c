@@ -99,7 +99,7 @@ static void emit(enum log_level level, const char *fmt, va_list ap)
 		escape_json(escaped, sizeof(escaped), msg);
 		n = snprintf(line, sizeof(line), "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n",
 			     level_names[level], escaped, when);
-	} else if (log_state.fd == STDERR_FILENO) {
+	} else if (log_state.fd == STDERR_FILENO && log_state.level < LOG_LEVEL_DEBUG) {
 		n = snprintf(line, sizeof(line), "%s: %s\n", log_state.program, msg);
 	} else {
 		io_timestamp(when);

@@ -370,6 +370,7 @@ static int commit(struct creation *c, struct err *err)
 	if (state_commit(&c->state, c->bundle, c->config, err) < 0 ||
 	    launch_write_pid_file(c->options->pid_file, c->standin, err) < 0)
 		return -err->code;
+	log_debug("container %s is created: stand-in %d", c->state.id, (int)c->standin);
 	return standin_commit(c->report, err);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/log.h"
 #include "runtime/agent_client.h"
 #include "runtime/launch_process.h"
 
@@ -28,8 +29,8 @@ static uint8_t *exec_request(const struct standin_job *job, const json_t *proces
 	request.process.data = (uint8_t *)text;
 	request.process.len = strlen(text);
 	request.seccomp = &seccomp;
-	request.stdio = &stdio.message;
 	request.cgroup = (char *)(cgroup ? cgroup : "");
+	request.stdio = &stdio.message;
 	return launch_pack(&request.base, ret_len, err);
 }
 
@@ -66,6 +67,7 @@ static int run_exec(struct exec_launch *e, const struct state *state, const json
 	close(fd_take(&report));
 	if (standin_wait_ready(e->report, err) < 0 || launch_write_pid_file(options->pid_file, e->pid, err) < 0)
 		return -err->code;
+	log_debug("container %s: process %s runs, stand-in %d", e->job.id, e->job.exec_id, (int)e->pid);
 	return standin_commit(e->report, err);
 }
 

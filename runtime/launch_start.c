@@ -110,6 +110,7 @@ static int start(struct state *state, const json_t *config, struct err *err)
 		return -err->code;
 	if (agent_call_once(state->vm_dir, "StartContainer", &request.base, &cella__agent__empty__descriptor, NULL, err) < 0)
 		return -err->code;
+	log_debug("container %s is started", state->id);
 	run_poststart_hooks(state, config);
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "lib/fdpass.h"
 #include "lib/io.h"
 #include "lib/json.h"
+#include "lib/log.h"
 #include "runtime/guest_image.h"
 #include "runtime/network.h"
 #include "runtime/template.h"
@@ -331,6 +332,9 @@ int vm_start(const struct vm_start *start, struct vm_process *vm, struct err *er
 		vm->ready = listen_ready(start, err);
 		ret = vm->ready < 0 ? vm->ready : spawn(start, &size, &sources, vm, err);
 	}
+	if (ret == 0)
+		log_debug("VMM %d: %u MiB, %u vCPUs, the guest %s", (int)vm->pid, size.memory_mib, size.vcpus,
+			  sources.template >= 0 ? "goes on from a template" : "boots");
 	close_sources(&sources);
 	return ret;
 }
