@@ -186,6 +186,8 @@ static int follow(struct runtime *runtime, const char *id, long interval_ms, boo
 		alive = state.status != STATUS_STOPPED && state.status != STATUS_CREATING;
 		if (alive)
 			ret = look(&state, &oom_kills, err);
+		if (ret < 0 && !first && command_has_ended(&state, err))
+			alive = false;
 		state_close(&state);
 		if (!alive)
 			return first ? err_msg(err, EINVAL, "container %s is not running", id) : 0;

@@ -205,7 +205,8 @@ int cmd_exec(struct runtime *runtime, int argc, char **argv)
 		return 0;
 	if (first < 0 || command_open(runtime, argv[first], &state, &err) < 0)
 		return runtime_fail(&err, first < 0 ? 255 : 1);
-	if (state.status == STATUS_RUNNING || (state.status == STATUS_PAUSED && options.ignore_paused)) {
+	/* As with runc, the first process need not have been started. */
+	if (state.status == STATUS_RUNNING || state.status == STATUS_CREATED || (state.status == STATUS_PAUSED && options.ignore_paused)) {
 		status = exec_in(runtime, &state, &options, argc - first - 1, argv + first + 1);
 	} else {
 		err_msg(&err, EINVAL, "cannot exec in a container that is %s", status_names[state.status]);

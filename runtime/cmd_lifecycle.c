@@ -18,8 +18,6 @@
 #include "runtime/command.h"
 #include "runtime/delete.h"
 
-#define END_TIMEOUT_MS 2000
-
 struct lifecycle_options {
 	bool all, force;
 	const char *regex;
@@ -44,7 +42,7 @@ static int parse_signal(const char *text, struct err *err)
 	long number = strtol(text, &end, 10);
 	const char *name = strncasecmp(text, "SIG", 3) ? text : text + 3;
 
-	if (!*end && *text && number > 0 && number < NSIG)
+	if (!*end && *text && number >= 0 && number < NSIG)
 		return (int)number;
 	if (!strncasecmp(name, "RTMIN+", 6) && (number = strtol(name + 6, &end, 10)) >= 0 && !*end && 34 + number < NSIG)
 		return (int)(34 + number);
@@ -52,20 +50,6 @@ static int parse_signal(const char *text, struct err *err)
 		if (sigabbrev_np(sig) && !strcasecmp(sigabbrev_np(sig), name))
 			return sig;
 	return err_msg(err, EINVAL, "unknown signal '%s'", text);
-}
-
-/* Whether the call found nobody because the container, or the VM of its pod, was just ending: its stand-in follows. */
-static bool has_ended(const struct state *state, const struct err *err)
-{
-	static const int nobody[] = { ENOENT, ESRCH, ECONNREFUSED, ECONNRESET, EPIPE, EIO };
-	int64_t deadline = io_now_ms() + END_TIMEOUT_MS;
-	bool is_nobody = false;
-
-	for (size_t i = 0; i < ARRAY_SIZE(nobody); i++)
-		is_nobody |= err->code == nobody[i];
-	while (is_nobody && process_alive(&state->standin) && io_now_ms() < deadline)
-		usleep(10000);
-	return is_nobody && !process_alive(&state->standin);
 }
 
 /* By the agent. A guest that does not answer is an error in bounded time; `delete --force` takes its VM away. */
@@ -80,7 +64,7 @@ static int kill_container(struct state *state, int sig, bool all, struct err *er
 	request.all = all;
 	if (agent_call_once(state->vm_dir, "SignalProcess", &request.base, &cella__agent__empty__descriptor, NULL, err) == 0)
 		return 0;
-	if (!has_ended(state, err))
+	if (!command_has_ended(state, err))
 		return -err->code;
 	return all ? 0 : err_msg(err, ESRCH, "container not running");
 }

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
 
 #define CREATION_TIMEOUT_MS 60000 /* longer than a guest may take to boot */
+#define END_TIMEOUT_MS 2000
 
 int runtime_fail(const struct err *err, int status)
 {
@@ -48,4 +50,17 @@ int command_open(struct runtime *runtime, const char *id, struct state *state, s
 		ret = state_open(state, runtime->root, id, err);
 	}
 	return ret;
+}
+
+bool command_has_ended(const struct state *state, const struct err *err)
+{
+	static const int nobody[] = { ENOENT, ESRCH, ECONNREFUSED, ECONNRESET, EPIPE, EIO };
+	int64_t deadline = io_now_ms() + END_TIMEOUT_MS;
+	bool is_nobody = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(nobody); i++)
+		is_nobody |= err->code == nobody[i];
+	while (is_nobody && process_alive(&state->standin) && io_now_ms() < deadline)
+		usleep(10000);
+	return is_nobody && !process_alive(&state->standin);
 }

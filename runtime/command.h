@@ -26,4 +26,7 @@ int command_parse(const struct command *command, void *target, int argc, char **
 /* Opens container id. One that is just being created is waited for: callers that look for it see it before it is there. */
 int command_open(struct runtime *runtime, const char *id, struct state *state, struct err *err) must_check;
 
+/* Whether a call to the agent found nobody because the container, or the VM of its pod, was just ending: its stand-in follows. */
+bool command_has_ended(const struct state *state, const struct err *err);
+
 #endif
