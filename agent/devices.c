@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "agent/spawn.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/json.h"
@@ -112,21 +112,6 @@ static int node_from_spec(const json_t *device, struct node *node)
 	return 0;
 }
 
-/* As the user namespace's owner sees it, who cannot change it: the guest's number for one of the container's. */
-static uint32_t guest_id(const json_t *config, const char *mappings, uint32_t id)
-{
-	const json_t *entry;
-	size_t i;
-
-	json_array_foreach(json_object_get(json_object_get(config, "linux"), mappings), i, entry) {
-		int64_t first = json_get_integer(entry, "containerID", 0), host = json_get_integer(entry, "hostID", 0);
-
-		if (id >= first && id - first < json_get_integer(entry, "size", 0))
-			return (uint32_t)(host + (id - first));
-	}
-	return id;
-}
-
 static int stage_node(int stage, const json_t *config, const struct node *node, size_t index)
 {
 	char name[24];
@@ -134,7 +119,7 @@ static int stage_node(int stage, const json_t *config, const struct node *node, 
 	snprintf(name, sizeof(name), "%zu", index);
 	if (mknodat(stage, name, node->type | node->mode, makedev(node->major, node->minor)) < 0 ||
 	    fchmodat(stage, name, node->mode, 0) < 0 ||
-	    fchownat(stage, name, guest_id(config, "uidMappings", node->uid), guest_id(config, "gidMappings", node->gid),
+	    fchownat(stage, name, spawn_guest_id(config, "uidMappings", node->uid), spawn_guest_id(config, "gidMappings", node->gid),
 		     AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return 0;

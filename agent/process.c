@@ -18,6 +18,7 @@
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
 #include "lib/io.h"
+#include "lib/json.h"
 #include "lib/log.h"
 
 #define PIPE_BYTES (256 << 10)
@@ -134,8 +135,11 @@ static void report_ready(void *ctx, uint32_t events)
 		close(fds[--nfds]);
 }
 
-/* The two ends of a stream: the child's, and ours; /dev/null for the child where the host wants none. */
-static int make_stream(bool wanted, bool child_reads, int *child, int *parent, struct err *err)
+/*
+ * The two ends of a stream: the child's, and ours; /dev/null for the child where the host wants none. The stream is the
+ * user's, who may open /dev/stdout anew.
+ */
+static int make_stream(bool wanted, bool child_reads, uid_t user, int *child, int *parent, struct err *err)
 {
 	int ends[2];
 
@@ -146,10 +150,12 @@ static int make_stream(bool wanted, bool child_reads, int *child, int *parent, s
 	}
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_set(err, errno, "create a pipe");
-	/* Fewer switches between the process and us; smaller is only slower. */
-	(void)fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES);
 	*child = ends[child_reads ? 0 : 1];
 	*parent = ends[child_reads ? 1 : 0];
+	if (fchown(*child, user, (gid_t)-1) < 0)
+		return err_set(err, errno, "give a pipe to user %u", user);
+	/* Fewer switches between the process and us; smaller is only slower. */
+	(void)fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES);
 	return 0;
 }
 
@@ -168,14 +174,21 @@ static void close_child_ends(struct child_ends *ends)
 	fd_close(&ends->start);
 }
 
-static int make_channels(struct process *process, struct child_ends *child, bool terminal,
+/* The guest's number of the user that a process starts as. */
+static uid_t user_of(const struct spawn *spawn)
+{
+	return spawn_guest_id(spawn->config, "uidMappings",
+			      (uint32_t)json_get_integer(json_object_get(spawn->process, "user"), "uid", 0));
+}
+
+static int make_channels(struct process *process, struct child_ends *child, bool terminal, uid_t user,
 			 const Cella__Agent__Stdio *stdio, struct err *err)
 {
 	const bool wanted[3] = { stdio && stdio->stdin, stdio && stdio->stdout, stdio && stdio->stderr };
 	int pair[2];
 
 	for (int i = 0; i < 3 && !terminal; i++)
-		if (make_stream(wanted[i], i == 0, &child->stdio[i], &process->parent_ends[i], err) < 0)
+		if (make_stream(wanted[i], i == 0, user, &child->stdio[i], &process->parent_ends[i], err) < 0)
 			return -err->code;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set(err, errno, "create a socket pair");
@@ -238,7 +251,8 @@ struct process *process_new(struct container *container, struct loop *loop, cons
 	strncpy(process->token, stdio && stdio->token ? stdio->token : "", sizeof(process->token) - 1);
 	process->report = process->sync = process->start = process->terminal = -1;
 	process->parent_ends[0] = process->parent_ends[1] = process->parent_ends[2] = -1;
-	ret = make_channels(process, &child, json_is_true(json_object_get(spawn->process, "terminal")), stdio, err);
+	ret = make_channels(process, &child, json_is_true(json_object_get(spawn->process, "terminal")), user_of(spawn), stdio,
+			    err);
 	if (ret == 0)
 		ret = preserved_create(&process->preserved, loop, stdio, err);
 	if (ret == 0) {

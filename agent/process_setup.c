@@ -157,6 +157,9 @@ static int connect_stdio(struct process_setup *setup, struct err *err)
 	}
 	if (setup->console >= 0 && ioctl(0, TIOCSCTTY, 0) < 0)
 		return err_set(err, errno, "make the terminal the controlling one");
+	/* As a login would have it: the user may open it anew. Its group stays devpts' gid=. */
+	if (setup->console >= 0 && fchown(0, (uid_t)json_get_integer(json_object_get(setup->process, "user"), "uid", 0), (gid_t)-1) < 0)
+		return err_set(err, errno, "give the terminal to its user");
 	return 0;
 }
 

@@ -426,6 +426,20 @@ static int write_map(pid_t pid, const char *file, const json_t *mappings, struct
 	return io_write_file(AT_FDCWD, path, text, err);
 }
 
+uint32_t spawn_guest_id(const json_t *config, const char *mappings, uint32_t id)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(json_object_get(config, "linux"), mappings), i, entry) {
+		int64_t first = json_get_integer(entry, "containerID", 0), host = json_get_integer(entry, "hostID", 0);
+
+		if (id >= first && id - first < json_get_integer(entry, "size", 0))
+			return (uint32_t)(host + (id - first));
+	}
+	return id;
+}
+
 int spawn_write_id_maps(pid_t pid, const json_t *config, struct err *err)
 {
 	const json_t *linux_section = json_object_get(config, "linux");

@@ -70,6 +70,9 @@ bool spawn_has_helper(const struct spawn *spawn);
 pid_t spawn_first_process(const struct spawn *spawn, struct err *err) must_check;
 pid_t spawn_exec_process(const struct spawn *spawn, struct err *err) must_check;
 
+/* The guest's number for one of the container's, where config's mappings ("uidMappings" or "gidMappings") have one. */
+uint32_t spawn_guest_id(const json_t *config, const char *mappings, uint32_t id);
+
 /* Writes linux.uidMappings and gidMappings for a child in a new user namespace. Parent. */
 int spawn_write_id_maps(pid_t pid, const json_t *config, struct err *err) must_check;
 
