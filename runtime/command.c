@@ -13,12 +13,41 @@
 
 #define CREATION_TIMEOUT_MS 60000 /* longer than a guest may take to boot */
 #define END_TIMEOUT_MS 2000
+#define ARGUMENTS_MAX 8 /* no command takes more, but exec */
 
 int runtime_fail(const struct err *err, int status)
 {
 	log_drop();
 	log_error("%s", err->msg);
 	return status;
+}
+
+/*
+ * Options may stand behind arguments, as with runc and crun, where there is no command line of somebody else's in them. The
+ * arguments end up last in argv, in their order; returns the index of the first, or -errno.
+ */
+static int parse_permuted(const struct command *command, void *target, int argc, char **argv, struct err *err)
+{
+	char *arguments[ARGUMENTS_MAX];
+	int n = 0, at = 0;
+
+	for (;;) {
+		int used = options_parse(command->options, command->noptions, target, argc - at, argv + at, err);
+
+		if (used < 0)
+			return used;
+		at += used;
+		if (at == argc)
+			break;
+		if (!strcmp(argv[at - 1], "--") || n == ARGUMENTS_MAX) {
+			/* All that is left; too many are too many, whatever they are. */
+			memmove(argv + at - n, arguments, (size_t)n * sizeof(*argv));
+			return at - n;
+		}
+		arguments[n++] = argv[at];
+	}
+	memcpy(argv + argc - n, arguments, (size_t)n * sizeof(*argv));
+	return argc - n;
 }
 
 int command_parse(const struct command *command, void *target, int argc, char **argv, struct err *err)
@@ -31,7 +60,8 @@ int command_parse(const struct command *command, void *target, int argc, char **
 			options_print(command->options, command->noptions);
 			return COMMAND_HELP_SHOWN;
 		}
-	first = options_parse(command->options, command->noptions, target, argc, argv, err);
+	first = command->max_args < 0 ? options_parse(command->options, command->noptions, target, argc, argv, err) :
+					parse_permuted(command, target, argc, argv, err);
 	if (first < 0)
 		return first;
 	if (argc - first < command->min_args || (command->max_args >= 0 && argc - first > command->max_args))
