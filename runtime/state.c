@@ -146,8 +146,8 @@ int state_create(struct state *state, const char *root, const char *id, struct e
 		return err_set(err, errno, "mkdir %s", state->directory);
 	}
 	state->dirfd = open(state->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* As long as we are there, others may wait for the container (state_is_being_created). */
-	if (state->dirfd < 0 || flock(state->dirfd, LOCK_EX | LOCK_NB) < 0 || mkdirat(state->dirfd, "vm", 0700) < 0)
+	/* As long as we are there, others may wait for the container (state_is_being_created), who hold the lock for no time at all. */
+	if (state->dirfd < 0 || flock(state->dirfd, LOCK_EX) < 0 || mkdirat(state->dirfd, "vm", 0700) < 0)
 		return err_set(err, errno, "set up %s", state->directory);
 	return 0;
 }
