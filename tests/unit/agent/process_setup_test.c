@@ -76,7 +76,7 @@ static void test_errors_have_runcs_words(void **state)
 	assert_non_null(strstr(err.msg, "exec: \"missing\": executable file not found in $PATH"));
 	assert_int_equal(resolve(text, path, &setup, &err), -EACCES);
 	assert_int_equal(resolve("/no/such/file", path, &setup, &err), -ENOENT);
-	assert_int_equal(resolve(directory, path, &setup, &err), -EISDIR);
+	assert_int_equal(resolve(directory, path, &setup, &err), -EACCES);
 	assert_true(resolve("", path, &setup, &err) < 0);
 }
 
