@@ -73,6 +73,28 @@ int io_pread_all(int fd, void *buf, size_t len, uint64_t offset)
 	return 0;
 }
 
+int io_preadv_all(int fd, struct iovec *iov, int n, uint64_t offset)
+{
+	while (n > 0) {
+		ssize_t got = preadv(fd, iov, n, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			return -EPIPE;
+		offset += (uint64_t)got;
+		for (; n > 0 && (size_t)got >= iov->iov_len; iov++, n--)
+			got -= (ssize_t)iov->iov_len;
+		if (n > 0) {
+			iov->iov_base = (char *)iov->iov_base + got;
+			iov->iov_len -= (size_t)got;
+		}
+	}
+	return 0;
+}
+
 int io_pwrite_all(int fd, const void *buf, size_t len, uint64_t offset)
 {
 	const char *at = buf;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "lib/err.h"
 
@@ -17,6 +18,9 @@ int io_write_all(int fd, const void *buf, size_t len) must_check;
 /* The same at an offset of a file, whose position stays. */
 int io_pread_all(int fd, void *buf, size_t len, uint64_t offset) must_check;
 int io_pwrite_all(int fd, const void *buf, size_t len, uint64_t offset) must_check;
+
+/* As io_pread_all, into several buffers (at most IOV_MAX); iov is changed. */
+int io_preadv_all(int fd, struct iovec *iov, int n, uint64_t offset) must_check;
 
 /*
  * The whole file at path below dirfd as a NUL-terminated heap string (the caller frees it), refused with EFBIG beyond

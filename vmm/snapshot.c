@@ -20,6 +20,7 @@
 #define MAGIC 0x70616e73616c6c65ULL /* "ellasnap" */
 #define VERSION 1
 #define PAGE 4096ULL
+#define BATCH_MAX 64
 #define GAP (32 * PAGE) /* so much of zeroes is cheaper to copy than to begin anew */
 
 static size_t used_size(uint32_t nvcpus)
@@ -161,37 +162,61 @@ struct snapshot *snapshot_read(int fd, struct err *err)
 	return ptr_take(&snapshot);
 }
 
-static int load_extent(const struct snapshot_extent *extent, struct memory *mem, int fd, uint64_t at)
-{
-	uint8_t *to = mem->map + extent->offset;
+/* Extents to be copied that follow each other in the file: one system call reads them all. */
+struct batch {
+	struct iovec iov[BATCH_MAX];
+	int n;
+	uint64_t at, end; /* in the file */
+};
 
-	if (!extent->shared)
-		return io_pread_all(fd, to, extent->size, at);
-	if (mmap(to, extent->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)at) == MAP_FAILED)
+static int read_batch(struct batch *batch, int fd)
+{
+	int n = batch->n;
+
+	batch->n = 0;
+	return io_preadv_all(fd, batch->iov, n, batch->at);
+}
+
+static int copy_extent(struct batch *batch, uint8_t *to, uint64_t size, int fd, uint64_t at)
+{
+	int ret = batch->n == BATCH_MAX || (batch->n && batch->end != at) ? read_batch(batch, fd) : 0;
+
+	if (batch->n == 0)
+		batch->at = at;
+	batch->iov[batch->n++] = (struct iovec){ to, size };
+	batch->end = at + size;
+	return ret;
+}
+
+static int map_extent(uint8_t *to, uint64_t size, int fd, uint64_t at)
+{
+	if (mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)at) == MAP_FAILED)
 		return -errno;
-	madvise(to, extent->size, MADV_DONTDUMP);
+	madvise(to, size, MADV_DONTDUMP);
 	return 0;
 }
 
 int snapshot_load(const struct snapshot *snapshot, struct memory *mem, int fd, struct err *err)
 {
+	struct batch batch = { .n = 0 };
 	uint64_t at = SNAPSHOT_MEMORY;
+	int ret = 0;
 
 	if (snapshot->memory_size != mem->size)
 		return err_msg(err, EINVAL, "a snapshot of %llu MiB for a VM of %llu",
 			       (unsigned long long)(snapshot->memory_size >> 20), (unsigned long long)(mem->size >> 20));
-	for (uint32_t i = 0; i < snapshot->nextents; i++) {
+	for (uint32_t i = 0; i < snapshot->nextents && ret == 0; i++) {
 		const struct snapshot_extent *extent = &snapshot->extents[i];
-		int ret;
+		uint8_t *to = mem->map + extent->offset;
 
 		if (extent->offset % PAGE || extent->size % PAGE || extent->offset > mem->size ||
 		    extent->size > mem->size - extent->offset)
 			return err_msg(err, EINVAL, "the snapshot has memory that the VM has not");
 		at = position(extent, at);
-		ret = load_extent(extent, mem, fd, at);
-		if (ret < 0)
-			return err_set(err, -ret, "read the snapshot's memory");
+		ret = extent->shared ? map_extent(to, extent->size, fd, at) : copy_extent(&batch, to, extent->size, fd, at);
 		at += extent->size;
 	}
-	return 0;
+	if (ret == 0)
+		ret = read_batch(&batch, fd);
+	return ret < 0 ? err_set(err, -ret, "read the snapshot's memory") : 0;
 }

@@ -173,9 +173,29 @@ static void test_a_file_keeps_its_position(void **state)
 	close(fd);
 }
 
+/* Into several buffers; a file that ends first is an error, not a short read. */
+static void test_a_file_is_read_into_several_buffers(void **state)
+{
+	char one[3], two[5];
+	struct iovec iov[] = { { one, 3 }, { NULL, 0 }, { two, 5 } };
+	struct err err;
+	auto_fd fd = -1;
+
+	(void)state;
+	assert_int_equal(io_replace_file(dir, "f", "0123456789", 10, 0600, &err), 0);
+	fd = openat(dir, "f", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(io_preadv_all(fd, iov, 3, 1), 0);
+	assert_memory_equal(one, "123", 3);
+	assert_memory_equal(two, "45678", 5);
+	iov[0] = (struct iovec){ two, 5 };
+	assert_int_equal(io_preadv_all(fd, iov, 1, 7), -EPIPE);
+	assert_memory_equal(two, "789", 3);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TESTS(T(test_a_replaced_file_has_the_new_bytes_and_mode), T(test_a_file_that_is_too_long_is_refused),
       T(test_remove_tree_does_not_follow_links), T(test_remove_tree_is_not_alone),
       T(test_descriptors_pass_through_a_socket),
-      T(test_sockets_at_long_paths), T(test_a_file_keeps_its_position))
+      T(test_sockets_at_long_paths), T(test_a_file_keeps_its_position),
+      T(test_a_file_is_read_into_several_buffers))

@@ -135,6 +135,25 @@ static void test_memory_that_is_zero_takes_no_room(void **state)
 	assert_int_equal(lseek(fd, 0, SEEK_END) - empty, PAGE); /* behind what is shared, which has its room always */
 }
 
+/* More than one system call reads. */
+static void test_many_pieces_come_back(void **state)
+{
+	struct memory *large = memory_new(64 * MIB, 0, &err), *other = memory_new(64 * MIB, 0, &err);
+	auto_free struct snapshot *snapshot = snapshot_new(large, &err);
+	auto_fd fd = memfd_create("snapshot", MFD_CLOEXEC);
+
+	(void)state;
+	for (uint64_t i = 0; i < 270; i++)
+		memset(memory_at(large, i * 60 * PAGE, PAGE), (int)(i % 100 + 1), PAGE);
+	snapshot->nvcpus = 1;
+	assert_int_equal(snapshot_write(snapshot, large, large->map + 8 * MIB, 2 * MIB, fd, &err), 0);
+	assert_true(snapshot->nextents > 200);
+	assert_int_equal(snapshot_load(snapshot, other, fd, &err), 0);
+	assert_memory_equal(other->map, large->map, 64 * MIB);
+	memory_free(large);
+	memory_free(other);
+}
+
 static void test_memory_in_too_many_pieces_is_refused(void **state)
 {
 	struct memory *large = memory_new(512 * MIB, 0, &err);
@@ -210,5 +229,5 @@ static void test_memory_that_the_vm_has_not_is_refused(void **state)
 TESTS(TEST(test_what_was_saved_comes_back), TEST(test_vms_do_not_see_each_other),
       TEST(test_only_whole_huge_pages_are_shared),
       TEST(test_memory_that_is_zero_takes_no_room),
-      TEST(test_memory_in_too_many_pieces_is_refused), TEST(test_what_is_no_snapshot_is_refused),
+      TEST(test_many_pieces_come_back), TEST(test_memory_in_too_many_pieces_is_refused), TEST(test_what_is_no_snapshot_is_refused),
       TEST(test_memory_that_the_vm_has_not_is_refused))
