@@ -45,9 +45,10 @@ struct containers {
 /*
  * The cgroup that all containers are below, now instead of with the first of them, and a device filter that allows all: the
  * first cgroup with memory and cpusets and the first filter have Linux patch some thirty places of its text. In a template
- * that is done once; in each of its VMs it would break the huge pages that they share.
+ * that is done once; in each of its VMs it would break the huge pages that they share. What a kernel of the administrator's own
+ * lacks for it, the first container that needs it names.
  */
-static int make_pod_cgroup(struct err *err)
+static int prepare_pod_cgroup(struct err *err)
 {
 	const struct cgroup pod = { .path = GROWTH_CGROUP };
 	json_t *everything = json_pack("[{sb}]", "allow", true);
@@ -66,14 +67,15 @@ static int make_pod_cgroup(struct err *err)
 struct containers *containers_new(struct loop *loop, struct err *err)
 {
 	struct containers *containers = calloc(1, sizeof(*containers));
+	struct err ignored;
 
 	if (!containers) {
 		err_set(err, ENOMEM, "containers");
 		return NULL;
 	}
 	containers->loop = loop;
-	if (make_pod_cgroup(err) < 0)
-		free(ptr_take(&containers));
+	if (prepare_pod_cgroup(&ignored) < 0)
+		log_warn("the pod's cgroup: %s", ignored.msg);
 	return containers;
 }
 
@@ -223,7 +225,6 @@ static int start_first_process(struct containers *containers, struct container *
 		.rootfs = { .id = container->id, .config = container->config, .share = container->rootfs_share,
 			    .shared = container->shared, .nshared = container->nshared, .disks = &disks },
 		.cgroup = &container->cgroup,
-		.id = container->id,
 		.bundle = request->bundle,
 	};
 	struct process *process = NULL;

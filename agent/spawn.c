@@ -109,7 +109,7 @@ static _Noreturn void become_process(const struct spawn *of_agent, int console)
 		.preserved = spawn->preserved,
 		.console = console,
 		.own_user_namespace = spawn_wants_namespace(spawn->config, "user"),
-		.id = spawn->id,
+		.id = spawn->rootfs.id,
 		.bundle = spawn->bundle,
 	};
 	struct err err;
@@ -434,7 +434,10 @@ uint32_t spawn_guest_id(const json_t *config, const char *mappings, uint32_t id)
 	json_array_foreach(json_object_get(json_object_get(config, "linux"), mappings), i, entry) {
 		int64_t first = json_get_integer(entry, "containerID", 0), host = json_get_integer(entry, "hostID", 0);
 
-		if (id >= first && id - first < json_get_integer(entry, "size", 0))
+		/* Numbers that are no ids the kernel refuses, when the map is written. */
+		if (first < 0 || first > id || host < 0 || host > UINT32_MAX)
+			continue;
+		if (id - first < json_get_integer(entry, "size", 0))
 			return (uint32_t)(host + (id - first));
 	}
 	return id;

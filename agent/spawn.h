@@ -42,8 +42,8 @@ struct spawn_report {
 struct spawn {
 	const json_t *config;  /* config.json; for an exec'd process its container's */
 	const json_t *process; /* the process object */
-	struct rootfs_plan rootfs; /* first process only, as the next two */
-	const char *id, *bundle;
+	struct rootfs_plan rootfs; /* first process only, as the next */
+	const char *bundle;
 	const struct cgroup *cgroup;
 	bool cgroup_was_named; /* the caller wants just this one */
 	struct {
