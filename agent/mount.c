@@ -169,8 +169,11 @@ static int create_filesystem(const struct plan *plan, struct err *err)
 	/* Not every file system takes it (proc, sysfs); the mount's attribute holds in any case. */
 	if (plan->read_only_superblock && fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 && errno != EINVAL)
 		return explain(fs, errno, "option", "ro", err);
-	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return errno == EPERM && !strcmp(plan->type, "cgroup2") ? bind_guests(CGROUP_ROOT, err) : explain(fs, errno, "create", plan->type, err);
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+		if (errno == EPERM && !strcmp(plan->type, "cgroup2"))
+			return bind_guests(CGROUP_ROOT, err);
+		return explain(fs, errno, "create", plan->type, err);
+	}
 	fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	return fd < 0 ? err_set(err, errno, "mount %s", plan->type) : fd;
 }

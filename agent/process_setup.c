@@ -146,6 +146,14 @@ int process_resolve(struct process_setup *setup, struct err *err)
 	return 0;
 }
 
+/* The user may open it anew, as after a login. Its group stays devpts' gid=. */
+static int give_terminal_to_user(const struct process_setup *setup, struct err *err)
+{
+	uid_t uid = (uid_t)json_get_integer(json_object_get(setup->process, "user"), "uid", 0);
+
+	return fchown(0, uid, (gid_t)-1) < 0 ? err_set(err, errno, "give the terminal to user %u", uid) : 0;
+}
+
 static int connect_stdio(struct process_setup *setup, struct err *err)
 {
 	for (int i = 0; i < 3; i++) {
@@ -156,10 +164,7 @@ static int connect_stdio(struct process_setup *setup, struct err *err)
 	}
 	if (setup->console >= 0 && ioctl(0, TIOCSCTTY, 0) < 0)
 		return err_set(err, errno, "make the terminal the controlling one");
-	/* As a login would have it: the user may open it anew. Its group stays devpts' gid=. */
-	if (setup->console >= 0 && fchown(0, (uid_t)json_get_integer(json_object_get(setup->process, "user"), "uid", 0), (gid_t)-1) < 0)
-		return err_set(err, errno, "give the terminal to its user");
-	return 0;
+	return setup->console >= 0 ? give_terminal_to_user(setup, err) : 0;
 }
 
 int process_set_oom_score(const json_t *process, struct err *err)

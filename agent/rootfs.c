@@ -174,9 +174,10 @@ int rootfs_enter(const struct rootfs_plan *plan, int (*open_terminal)(void *ctx,
 	}
 	if (ret == 0)
 		ret = for_each_mount(plan, rootfs, mount_finish, err);
-	make_working_directory(plan, rootfs);
-	if (ret == 0)
+	if (ret == 0) {
+		make_working_directory(plan, rootfs);
 		ret = for_each_path(linux_section, "readonlyPaths", rootfs, guest_dev, err);
+	}
 	if (ret == 0)
 		ret = for_each_path(linux_section, "maskedPaths", rootfs, guest_dev, err);
 	if (ret == 0)

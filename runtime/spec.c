@@ -455,8 +455,8 @@ json_t *spec_load(const char *bundle, const char *file, char **ret_text, size_t 
 	}
 	if (config) {
 		warn_of_devices(config);
-	spec_warn_of_labels(json_object_get(config, "process"));
-	warn_of_no_effect(json_object_get(config, "linux"), "linux", "mountLabel");
+		spec_warn_of_labels(json_object_get(config, "process"));
+		warn_of_no_effect(json_object_get(config, "linux"), "linux", "mountLabel");
 		*ret_text = ptr_take(&text);
 	}
 	return config;

@@ -4,7 +4,7 @@
  * table; an instance embeds struct virtio_device as its first member.
  *
  * Threads. Register accesses come from vCPU threads (mmio.c), queue work from the I/O thread or a device's own workers.
- * device->lock guards everything here and the device's own state; mmio.c and virtio_device_kick take it around every
+ * device->lock guards everything here and the device's own state; mmio.c and the I/O thread take it around every
  * callback. A worker that serves a request without the lock raises in_flight while it does, so that a reset waits.
  */
 #ifndef VMM_VIRTIO_DEVICE_H
