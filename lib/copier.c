@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copying one direction of a stream. */
+/*
+ * Copying one direction of a stream.
+ *
+ * From a socket to a pipe, large pieces are moved as they are (splice(2)): the pages that the socket holds become the pipe's.
+ * Small ones are read and written, because each would take a whole slot of the pipe, which has sixteen.
+ */
 #include "lib/copier.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CHUNK (256 << 10)
+#define LARGE (32 << 10) /* bytes at once from which on pages are moved */
 
 struct copier {
 	struct loop *loop; /* borrowed */
@@ -20,6 +29,8 @@ struct copier {
 	bool finishing;
 	bool writing; /* to is watched, from is not */
 	bool from_is_file, to_is_file;
+	bool can_move; /* a socket's pages, into a pipe */
+	bool moving;   /* the last piece was large */
 	int wake; /* eventfd, owned, -1 if not needed */
 	size_t start, end; /* what of buffer is still to be written */
 	uint8_t buffer[CHUNK];
@@ -50,8 +61,10 @@ static void finish(struct copier *copier)
 		done(ctx);
 }
 
-/* Writes what is buffered. Returns 1 when all is written, 0 when `to` is full, -1 when it is gone. */
-static int write_out(struct copier *copier)
+/* What a step has led to. */
+enum outcome { DONE, FROM_IS_EMPTY, TO_IS_FULL, ENDED };
+
+static enum outcome write_out(struct copier *copier)
 {
 	while (copier->start < copier->end) {
 		ssize_t n = write(copier->to, copier->buffer + copier->start, copier->end - copier->start);
@@ -59,14 +72,14 @@ static int write_out(struct copier *copier)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN ? 0 : -1;
+			return errno == EAGAIN ? TO_IS_FULL : ENDED;
 		copier->start += (size_t)n;
 	}
-	return 1;
+	return DONE;
 }
 
-/* Reads a chunk. Returns 1, 0 when nothing is there, -1 at the end (a terminal's is EIO). */
-static int read_in(struct copier *copier)
+/* Reads a chunk. A terminal's end is EIO. */
+static enum outcome read_in(struct copier *copier)
 {
 	ssize_t n;
 
@@ -74,33 +87,62 @@ static int read_in(struct copier *copier)
 		n = read(copier->from, copier->buffer, CHUNK);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
-		return copier->finishing ? -1 : 0;
+		return FROM_IS_EMPTY;
 	if (n <= 0)
-		return -1;
+		return ENDED;
 	copier->start = 0;
 	copier->end = (size_t)n;
-	return 1;
+	copier->moving = copier->can_move && n >= LARGE;
+	return DONE;
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pollfd, 1, 0) > 0;
+}
+
+/* Moves a chunk, past our buffer. */
+static enum outcome move(struct copier *copier)
+{
+	ssize_t n;
+
+	do {
+		n = splice(copier->from, NULL, copier->to, NULL, CHUNK, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return is_readable(copier->from) ? TO_IS_FULL : FROM_IS_EMPTY;
+	if (n <= 0)
+		return ENDED;
+	copier->moving = n >= LARGE;
+	return DONE;
+}
+
+static enum outcome step(struct copier *copier)
+{
+	enum outcome outcome = write_out(copier);
+
+	if (outcome == DONE)
+		outcome = copier->moving ? move(copier) : read_in(copier);
+	return outcome == FROM_IS_EMPTY && copier->finishing ? ENDED : outcome;
 }
 
 /* Goes on until one side has to wait. */
 static void advance(struct copier *copier)
 {
-	for (;;) {
-		int ret = write_out(copier);
+	enum outcome outcome;
 
-		if (ret > 0)
-			ret = read_in(copier) < 0 ? -1 : copier->start < copier->end ? 2 : 1;
-		if (ret < 0) {
-			finish(copier);
-			return;
-		}
-		if (ret == 2)
-			continue;
-		copier->writing = ret == 0;
-		loop_modify(copier->loop, copier->to, copier->writing ? EPOLLOUT : 0);
-		loop_modify(copier->loop, copier->from, copier->writing ? 0 : EPOLLIN);
+	do
+		outcome = step(copier);
+	while (outcome == DONE);
+	if (outcome == ENDED) {
+		finish(copier);
 		return;
 	}
+	copier->writing = outcome == TO_IS_FULL;
+	loop_modify(copier->loop, copier->to, copier->writing ? EPOLLOUT : 0);
+	loop_modify(copier->loop, copier->from, copier->writing ? 0 : EPOLLIN);
 }
 
 static void from_ready(void *ctx, uint32_t events)
@@ -134,6 +176,13 @@ static int watch(struct copier *copier, int fd, uint32_t events, loop_handler *h
 	return ret == -EPERM ? 0 : ret;
 }
 
+static bool is_kind(int fd, mode_t kind)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == kind;
+}
+
 struct copier *copier_new(struct loop *loop, int from, int to, void (*done)(void *ctx), void *ctx, struct err *err)
 {
 	struct copier *copier = malloc(sizeof(*copier));
@@ -149,7 +198,8 @@ struct copier *copier_new(struct loop *loop, int from, int to, void (*done)(void
 	copier->to = to;
 	copier->done = done;
 	copier->ctx = ctx;
-	copier->finishing = copier->writing = false;
+	copier->finishing = copier->writing = copier->moving = false;
+	copier->can_move = is_kind(from, S_IFSOCK) && is_kind(to, S_IFIFO);
 	copier->wake = -1;
 	copier->start = copier->end = 0;
 	if (watch(copier, from, EPOLLIN, from_ready, &copier->from_is_file, err) < 0 ||
