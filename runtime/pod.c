@@ -73,18 +73,27 @@ static void collect(struct wanted *wanted, const json_t *config)
 	}
 }
 
-static const char *sandbox_of(const json_t *config)
+struct sandbox {
+	const char *id; /* borrowed from the configuration; "" if it names none */
+	bool may_be_missing;
+};
+
+/* podman writes CRI-O's annotations; a pod of its own without an infra container names itself as sandbox, which is no container. */
+static struct sandbox sandbox_of(const json_t *config)
 {
-	static const char *const keys[][2] = {
-		{ "io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id" },
-		{ "io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID" },
+	static const struct {
+		const char *type, *id;
+		bool may_be_missing;
+	} keys[] = {
+		{ "io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id", false },
+		{ "io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID", true },
 	};
 	const json_t *annotations = json_object_get(config, "annotations");
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (!strcmp(json_get_string(annotations, keys[i][0], ""), "container"))
-			return json_get_string(annotations, keys[i][1], "");
-	return "";
+		if (!strcmp(json_get_string(annotations, keys[i].type, ""), "container"))
+			return (struct sandbox){ json_get_string(annotations, keys[i].id, ""), keys[i].may_be_missing };
+	return (struct sandbox){ .id = "" };
 }
 
 static int set_owner(struct pod *pod, const struct state *state, struct err *err)
@@ -143,13 +152,18 @@ static int search(struct pod *pod, const char *root, struct wanted *wanted, stru
 	return ret;
 }
 
-static int find_sandbox(struct pod *pod, const char *root, const char *id, struct err *err)
+static int join_sandbox(struct pod *pod, const char *root, const struct sandbox *sandbox, bool shares, struct err *err)
 {
 	struct state state;
-	int ret = state_open(&state, root, id, err);
+	int ret = state_open(&state, root, sandbox->id, err);
 
+	/* Who shares nothing needs nobody's VM. */
+	if (ret == -ENOENT && sandbox->may_be_missing && !shares) {
+		state_close(&state);
+		return 0;
+	}
 	if (ret == 0 && !is_alive(&state))
-		ret = err_msg(err, EINVAL, "the pod's sandbox %s is %s", id, status_names[state.status]);
+		ret = err_msg(err, EINVAL, "the pod's sandbox %s is %s", sandbox->id, status_names[state.status]);
 	if (ret == 0)
 		ret = set_owner(pod, &state, err);
 	state_close(&state);
@@ -158,12 +172,12 @@ static int find_sandbox(struct pod *pod, const char *root, const char *id, struc
 
 int pod_find(struct pod *pod, const char *root, const json_t *config, struct err *err)
 {
-	const char *sandbox = sandbox_of(config);
+	struct sandbox sandbox = sandbox_of(config);
 	struct wanted wanted;
 
 	memset(pod, 0, sizeof(*pod));
 	collect(&wanted, config);
-	if (*sandbox && find_sandbox(pod, root, sandbox, err) < 0)
+	if (*sandbox.id && join_sandbox(pod, root, &sandbox, wanted.any, err) < 0)
 		return -err->code;
 	if (wanted.any && search(pod, root, &wanted, err) < 0)
 		return -err->code;
