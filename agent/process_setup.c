@@ -91,7 +91,8 @@ static int check_executable(const char *path)
 	/* A directory as well: execve(2) says so, and engines look for these words. */
 	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111))
 		return EACCES;
-	return 0;
+	/* A mount may be noexec. */
+	return access(path, X_OK) < 0 ? errno : 0;
 }
 
 static int search_path(struct process_setup *setup, const char *name, struct err *err)
