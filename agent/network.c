@@ -129,6 +129,7 @@ static int add_address(int fd, int index, const Cella__Agent__Address *address, 
 	struct ifaddrmsg info = {
 		.ifa_family = (uint8_t)family,
 		.ifa_prefixlen = (uint8_t)address->prefix,
+		.ifa_scope = (uint8_t)address->scope,
 		.ifa_flags = IFA_F_PERMANENT | (family == AF_INET6 ? IFA_F_NODAD : 0), /* the host has looked already */
 		.ifa_index = (unsigned int)index,
 	};
@@ -138,7 +139,12 @@ static int add_address(int fd, int index, const Cella__Agent__Address *address, 
 		return err_msg(err, EINVAL, "an address of %zu bytes with prefix %u", address->ip.len, address->prefix);
 	netlink_begin(&message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
 	netlink_put(&message, IFA_LOCAL, address->ip.data, address->ip.len);
-	netlink_put(&message, IFA_ADDRESS, address->ip.data, address->ip.len);
+	if (address->peer.len == address->ip.len)
+		netlink_put(&message, IFA_ADDRESS, address->peer.data, address->peer.len);
+	else
+		netlink_put(&message, IFA_ADDRESS, address->ip.data, address->ip.len);
+	if (address->broadcast.len == address->ip.len)
+		netlink_put(&message, IFA_BROADCAST, address->broadcast.data, address->broadcast.len);
 	return netlink_request(fd, &message, err, "add an address");
 }
 

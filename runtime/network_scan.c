@@ -137,7 +137,10 @@ static int visit_address(const struct nlmsghdr *header, void *ctx)
 	if (!address)
 		return -ENOMEM;
 	address->prefix = info->ifa_prefixlen;
-	return copy_attribute(&address->ip, ip);
+	address->scope = info->ifa_scope;
+	if (copy_attribute(&address->ip, ip) < 0 || copy_attribute(&address->broadcast, attributes[IFA_BROADCAST]) < 0)
+		return -ENOMEM;
+	return copy_attribute(&address->peer, attributes[IFA_LOCAL] ? attributes[IFA_ADDRESS] : NULL);
 }
 
 /* The main table's unicast routes, but for those that the kernel makes with each address. */
