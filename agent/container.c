@@ -33,6 +33,8 @@ struct container {
 	char rootfs_share[256];
 	struct shared_mount *shared; /* owned, and the strings in it */
 	size_t nshared;
+	char (*disks)[DISK_ID_MAX]; /* owned */
+	size_t ndisks;
 	struct process *processes; /* owned; the first process is the one without exec_id */
 	struct container *next;
 };
@@ -114,6 +116,7 @@ static void container_free(struct container *container)
 	for (size_t i = 0; i < container->nshared; i++)
 		free((char *)container->shared[i].share);
 	free(container->shared);
+	free(container->disks);
 	json_decref(container->config);
 	free(container);
 }
@@ -167,7 +170,22 @@ static int copy_request(struct container *container, const Cella__Agent__CreateC
 		};
 		container->nshared++;
 	}
-	return container->shared ? 0 : err_set(err, ENOMEM, "container");
+	container->disks = calloc(request->n_disks + 1, sizeof(*container->disks));
+	for (size_t i = 0; container->disks && i < request->n_disks; i++)
+		snprintf(container->disks[container->ndisks++], DISK_ID_MAX, "%s", request->disks[i]->id);
+	return container->shared && container->disks ? 0 : err_set(err, ENOMEM, "container");
+}
+
+static int release_disks(struct container *container, struct err *err)
+{
+	int ret = 0;
+
+	while (ret == 0 && container->ndisks > 0) {
+		ret = disks_release(container->disks[container->ndisks - 1], err);
+		if (ret == 0)
+			container->ndisks--;
+	}
+	return ret;
 }
 
 static void set_seccomp(struct spawn *spawn, const Cella__Agent__SeccompFilter *filter)
@@ -271,6 +289,8 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 
 		if (container->has_cgroup && cgroup_remove(&container->cgroup, &ignored) < 0)
 			log_warn("%s", ignored.msg);
+		if (release_disks(container, &ignored) < 0)
+			log_warn("%s", ignored.msg);
 		container_free(container);
 		return ret;
 	}
@@ -341,7 +361,7 @@ int container_delete(struct containers *containers, struct container *container,
 	/* Its cgroup can only be removed once the last process has been reaped: the caller asks again. */
 	if (init && init->pid > 0)
 		return err_msg(err, EBUSY, "cannot delete container %s that is not stopped", container->id);
-	if (cgroup_remove(&container->cgroup, err) < 0)
+	if (cgroup_remove(&container->cgroup, err) < 0 || release_disks(container, err) < 0)
 		return -err->code;
 	while (container->processes) {
 		struct process *process = container->processes;

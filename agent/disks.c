@@ -14,11 +14,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "agent/guest.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/json.h"
 
-#define BLOCK "/sys/block"
+#define BLOCK "/sys/class/block"
 
 static bool has_serial(const char *name, const char *id)
 {
@@ -65,19 +66,6 @@ static void set_numbers(json_t *entry, unsigned int major, unsigned int minor)
 	json_object_set_new(entry, "minor", json_integer(minor));
 }
 
-/* Where mknod(2) is not possible in the container, the guest's node of that name is bound (devices.c). */
-static int make_guest_node(const char *path, unsigned int major, unsigned int minor, struct err *err)
-{
-	const char *slash = strrchr(path, '/');
-	char own[PATH_MAX];
-
-	if (!slash || snprintf(own, sizeof(own), "/dev%s", slash) >= (int)sizeof(own))
-		return err_set(err, EINVAL, "%s", path);
-	if (mknod(own, S_IFBLK | 0600, makedev(major, minor)) < 0 && errno != EEXIST)
-		return err_set(err, errno, "make %s", own);
-	return 0;
-}
-
 static int translate_device(json_t *config, const Cella__Agent__Disk *disk, struct err *err)
 {
 	json_t *linux_section = json_object_get(config, "linux"), *rule;
@@ -96,7 +84,7 @@ static int translate_device(json_t *config, const Cella__Agent__Disk *disk, stru
 		if (*json_get_string(rule, "type", "") == 'b' && json_get_integer(rule, "major", -1) == host_major &&
 		    json_get_integer(rule, "minor", -1) == host_minor)
 			set_numbers(rule, major, minor);
-	return make_guest_node(json_get_string(device, "path", ""), major, minor, err);
+	return 0;
 }
 
 /* The node that the guest's kernel has made in its /dev (devtmpfs). */
@@ -154,6 +142,9 @@ static int mount_root(const json_t *root, struct err *err)
 
 int disks_translate(json_t *config, Cella__Agent__Disk *const *disks, size_t n, struct err *err)
 {
+	/* In a VM that runs they have just come. */
+	if (n > 0 && guest_find_devices(err) < 0)
+		return -err->code;
 	for (size_t i = 0; i < n; i++)
 		if (translate(config, disks[i], err) < 0)
 			return -err->code;
@@ -181,6 +172,23 @@ int disks_mount(struct disk_mounts *mounts, const json_t *config, Cella__Agent__
 		}
 	}
 	return 0;
+}
+
+int disks_release(const char *id, struct err *err)
+{
+	char name[NAME_MAX + 1], path[NAME_MAX + 8];
+	unsigned int major, minor;
+	auto_fd fd = -1;
+
+	if (find_disk(id, name, &major, &minor, err) < 0)
+		return err->code == ENODEV ? 0 : -err->code;
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	/* Refused while it is mounted (open(2), O_EXCL): what its file system still has to write would be lost. */
+	fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(err, errno, "let go of disk %s", id);
+	fd_close(&fd);
+	return guest_unbind("block", name, err);
 }
 
 void disks_unmount(struct disk_mounts *mounts)

@@ -137,19 +137,20 @@ int guest_find_devices(struct err *err)
 	return ret;
 }
 
-int guest_unbind_interface(const char *interface, struct err *err)
+int guest_unbind(const char *class, const char *name, struct err *err)
 {
-	char link[64], path[PATH_MAX], *slash;
+	char link[PATH_MAX], path[PATH_MAX], *slash;
 
 	/* .../<address>.virtio/virtio<N> */
-	snprintf(link, sizeof(link), "/sys/class/net/%s/device", interface);
+	if (snprintf(link, sizeof(link), "/sys/class/%s/%s/device", class, name) >= (int)sizeof(link))
+		return err_set(err, ENAMETOOLONG, "%s", name);
 	if (!realpath(link, path))
 		return err_set(err, errno, "%s", link);
 	slash = strrchr(path, '/');
 	*slash = '\0';
 	slash = strrchr(path, '/');
 	if (!slash || !strstr(slash, ".virtio"))
-		return err_msg(err, EINVAL, "interface %s is no device of the host's", interface);
+		return err_msg(err, EINVAL, "%s is no device of the host's", name);
 	return io_write_file(AT_FDCWD, DRIVER "/unbind", slash + 1, err);
 }
 

@@ -35,8 +35,8 @@ void guest_raise_limits(void);
 /* Has the driver look at the slots for devices that were empty (vmm/virtio/slot.h): some are not any more. */
 int guest_find_devices(struct err *err) must_check;
 
-/* Takes a network interface's device from its driver, for a slot that is about to be emptied. */
-int guest_unbind_interface(const char *interface, struct err *err) must_check;
+/* Takes a device of this class ("net", "block") from its driver, for a slot that is about to be emptied. */
+int guest_unbind(const char *class, const char *name, struct err *err) must_check;
 
 /* Brings the loopback interface up. */
 int guest_loopback_up(struct err *err) must_check;

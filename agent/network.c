@@ -273,7 +273,7 @@ int network_remove(const ProtobufCBinaryData *mac, struct err *err)
 
 	if (index <= 0)
 		return index;
-	return if_indextoname((unsigned int)index, name) ? guest_unbind_interface(name, err) : 0;
+	return if_indextoname((unsigned int)index, name) ? guest_unbind("net", name, err) : 0;
 }
 
 int network_open_to_all(struct err *err)

@@ -81,7 +81,7 @@ static struct disk *add(struct disk_list *list, Cella__Agent__Disk__Place place,
 		return NULL;
 	}
 	*disk = (struct disk){ .place = place, .index = index, .fd = -1 };
-	snprintf(disk->id, sizeof(disk->id), "cella%zu", list->n++);
+	snprintf(disk->id, sizeof(disk->id), "%s%zu", list->prefix, list->n++);
 	return disk;
 }
 
@@ -153,12 +153,12 @@ static int open_mounts(struct disk_list *list, const json_t *config, struct err 
 	return 0;
 }
 
-int disks_open(struct disk_list *list, const json_t *config, struct err *err)
+int disks_open(struct disk_list *list, const char *prefix, const json_t *config, struct err *err)
 {
 	const json_t *device;
 	size_t i;
 
-	list->n = 0;
+	*list = (struct disk_list){ .prefix = prefix };
 	if (open_root(list, config, err) < 0 || open_mounts(list, config, err) < 0)
 		return -err->code;
 	json_array_foreach(json_object_get(json_object_get(config, "linux"), "devices"), i, device) {
@@ -171,6 +171,18 @@ int disks_open(struct disk_list *list, const json_t *config, struct err *err)
 			return -err->code;
 	}
 	return 0;
+}
+
+const char *disks_field(const struct disk *disk)
+{
+	switch (disk->place) {
+	case CELLA__AGENT__DISK__PLACE__ROOT:
+		return "root.path";
+	case CELLA__AGENT__DISK__PLACE__MOUNT:
+		return "mounts";
+	default:
+		return "linux.devices";
+	}
 }
 
 void disks_close(struct disk_list *list)

@@ -216,7 +216,7 @@ static int start_vm(struct creation *c, struct err *err)
 	if (network_is_the_hosts(c->config))
 		log_warn("linux.namespaces: the host's network cannot be shared with a VM: the container has a loopback interface only");
 	if (ret == 0)
-		ret = disks_open(&c->disks, c->config, err);
+		ret = disks_open(&c->disks, "cella", c->config, err);
 	if (ret == 0)
 		ret = vm_start(&start, &c->vm, err);
 
@@ -227,19 +227,20 @@ static int start_vm(struct creation *c, struct err *err)
 	return ret;
 }
 
-/* Disks are there from the start of a VM or not at all. */
-static int refuse_disks(const struct creation *c, struct err *err)
+/* What the container has on the host comes into the VM: its shares, and its disks. */
+static int hand_over(struct creation *c, struct err *err)
 {
-	struct disk_list disks;
-	int ret = disks_open(&disks, c->config, err);
+	const char *vm_dir = c->state.vm_dir;
 
-	if (ret == 0 && disks.n)
-		ret = err_msg(err, ENOTSUP, "%s: a block device of the host in a container that joins a pod's VM",
-			      disks.disks[0].place == CELLA__AGENT__DISK__PLACE__DEVICE ? "linux.devices" :
-			      disks.disks[0].place == CELLA__AGENT__DISK__PLACE__MOUNT  ? "mounts" :
-											  "root.path");
-	disks_close(&disks);
-	return ret;
+	for (size_t i = 0; i < c->shares.n; i++)
+		if (vm_control_add_share(vm_dir, c->shares.shares[i].name, c->shares.shares[i].fd, err) < 0)
+			return err_wrap(err, "share with the VM of %s", c->pod.vm_owner);
+	if (disks_open(&c->disks, c->share_prefix, c->config, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < c->disks.n; i++)
+		if (vm_control_add_disk(vm_dir, c->disks.disks[i].id, c->disks.disks[i].fd, err) < 0)
+			return err_wrap(err, "%s: a disk for the VM of %s", disks_field(&c->disks.disks[i]), c->pod.vm_owner);
+	return 0;
 }
 
 /* The container becomes one more in a VM that runs. */
@@ -252,14 +253,11 @@ static int join_vm(struct creation *c, struct err *err)
 	c->state.vm_memory_mib = owner.vm_memory_mib;
 	state_close(&owner);
 	if (ret == 0)
-		ret = refuse_disks(c, err);
+		ret = state_join_vm(&c->state, c->runtime->root, c->pod.vm_owner, err);
+	if (ret == 0)
+		ret = hand_over(c, err);
 	if (ret < 0)
 		return ret;
-	if (state_join_vm(&c->state, c->runtime->root, c->pod.vm_owner, err) < 0)
-		return -err->code;
-	for (size_t i = 0; i < c->shares.n; i++)
-		if (vm_control_add_share(c->state.vm_dir, c->shares.shares[i].name, c->shares.shares[i].fd, err) < 0)
-			return err_wrap(err, "share with the VM of %s", c->pod.vm_owner);
 	/* A cgroup is made around a process; the stand-in, whose it is to be, is born into it. */
 	holder = network_hold("", err);
 	if (holder < 0)

@@ -96,6 +96,14 @@ static struct sandbox sandbox_of(const json_t *config)
 	return (struct sandbox){ .id = "" };
 }
 
+bool pod_is_sandbox(const json_t *config)
+{
+	const json_t *annotations = json_object_get(config, "annotations");
+
+	return !strcmp(json_get_string(annotations, "io.kubernetes.cri.container-type", ""), "sandbox") ||
+	       !strcmp(json_get_string(annotations, "io.kubernetes.cri-o.ContainerType", ""), "sandbox");
+}
+
 static int set_owner(struct pod *pod, const struct state *state, struct err *err)
 {
 	if (*pod->vm_owner && strcmp(pod->vm_owner, state->vm_owner))
@@ -200,6 +208,12 @@ void pod_share_prefix(const char *id, char out[SHARE_PREFIX_MAX])
 	snprintf(out, SHARE_PREFIX_MAX, "%016" PRIx64 ".", hash);
 }
 
+/* The container is not there yet, or the VM not any more. */
+static bool is_gone(const struct err *err)
+{
+	return err->code == ENOENT || err->code == ECONNREFUSED;
+}
+
 static void remove_shares(const struct state *state, const json_t *config)
 {
 	char prefix[SHARE_PREFIX_MAX], name[SHARE_NAME_MAX];
@@ -214,6 +228,16 @@ static void remove_shares(const struct state *state, const json_t *config)
 		if (vm_control_remove_share(state->vm_dir, name, &ignored) < 0)
 			log_debug("%s", ignored.msg);
 	}
+}
+
+static void remove_disks(const struct state *state)
+{
+	char prefix[SHARE_PREFIX_MAX];
+	struct err err;
+
+	pod_share_prefix(state->id, prefix);
+	if (vm_control_remove_disks(state->vm_dir, prefix, &err) < 0 && !is_gone(&err))
+		log_warn("%s", err.msg);
 }
 
 /* The agent kills what belongs to a stand-in's connection when that ends, and needs a moment for it. */
@@ -231,16 +255,11 @@ static int delete_in_guest(const struct state *state, struct err *err)
 	return ret;
 }
 
-/* The container is not there yet, or the VM not any more. */
-static bool is_gone(const struct err *err)
-{
-	return err->code == ENOENT || err->code == ECONNREFUSED;
-}
-
 int pod_leave(const struct state *state, const json_t *config, struct err *err)
 {
 	if (delete_in_guest(state, err) < 0 && !is_gone(err))
 		return err_wrap(err, "leave the VM of %s", state->vm_owner);
 	remove_shares(state, config);
+	remove_disks(state);
 	return 0;
 }

@@ -30,7 +30,10 @@ struct pod {
 /* Finds out which pod config belongs to. Refuses what no VM can be: namespaces of containers in two VMs. */
 int pod_find(struct pod *pod, const char *root, const json_t *config, struct err *err) must_check;
 
-/* The prefix of a container's shares in a VM that is not its own: no other container's begins with it. */
+/* Whether its annotations make it the container that a pod's others join. */
+bool pod_is_sandbox(const json_t *config);
+
+/* The prefix of a container's shares and disks in a VM that is not its own: no other container's begins with it. */
 void pod_share_prefix(const char *id, char out[SHARE_PREFIX_MAX]);
 
 /* Takes a container that has ended out of the VM that it was a guest of. A VM that is gone is no error. */

@@ -23,11 +23,12 @@
 #include "lib/log.h"
 #include "runtime/guest_image.h"
 #include "runtime/network.h"
+#include "runtime/pod.h"
 #include "runtime/template.h"
 
 #define ARGS_MAX 200
 #define GUEST_FDS 524288
-#define SLOTS 4 /* for devices that come later: memory, networks */
+#define SLOTS 8 /* for devices that come later: memory, networks, disks */
 
 /*
  * No console driver before there is something to say (init still gets a /dev/console that swallows); panics come out of
@@ -86,6 +87,8 @@ static void add_container(struct args *args, const struct vm_start *start)
 		add(args, "--net=%02x:%02x:%02x:%02x:%02x:%02x=%d", link->mac[0], link->mac[1], link->mac[2], link->mac[3],
 		    link->mac[4], link->mac[5], link->tap);
 	}
+	if (pod_is_sandbox(start->config))
+		add(args, "--late-disks");
 	for (size_t i = 0; i < start->disks->n; i++)
 		add(args, "--disk-fd=%s=%d", start->disks->disks[i].id, start->disks->disks[i].fd);
 }
@@ -150,10 +153,10 @@ static int identify(char out[VM_IDENTITY_MAX], const struct vm_start *start, con
 	return 0;
 }
 
-/* Disks are there from the start or not at all, and a slot is for memory. */
+/* Into such a VM disks and networks come through slots, one of which is for memory. */
 static bool may_come_from_template(const struct vm_start *start)
 {
-	return !start->identity && start->disks->n == 0 && start->network->n < SLOTS;
+	return !start->identity && start->disks->n + start->network->n < SLOTS;
 }
 
 static void pass_container(const struct vm_start *start)

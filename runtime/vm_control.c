@@ -69,7 +69,8 @@ static json_t *ask(int fd, const char *line, int passed, struct err *err)
 	return answer;
 }
 
-static int call_share(const char *vm_dir, const char *command, const char *name, int passed, struct err *err)
+/* A command with one string, which is ours: letters, digits, dots. */
+static int call_named(const char *vm_dir, const char *command, const char *key, const char *name, int passed, struct err *err)
 {
 	auto_fd fd = vm_control_open(vm_dir, err);
 	char line[512];
@@ -77,8 +78,7 @@ static int call_share(const char *vm_dir, const char *command, const char *name,
 
 	if (fd < 0)
 		return -err->code;
-	/* Names are ours: letters, digits, dots. */
-	if (snprintf(line, sizeof(line), "{\"command\":\"%s\",\"name\":\"%s\"}\n", command, name) >= (int)sizeof(line))
+	if (snprintf(line, sizeof(line), "{\"command\":\"%s\",\"%s\":\"%s\"}\n", command, key, name) >= (int)sizeof(line))
 		return err_set(err, ENAMETOOLONG, "%s", name);
 	answer = ask(fd, line, passed, err);
 	json_decref(answer);
@@ -87,12 +87,22 @@ static int call_share(const char *vm_dir, const char *command, const char *name,
 
 int vm_control_add_share(const char *vm_dir, const char *name, int fd, struct err *err)
 {
-	return call_share(vm_dir, "add-share", name, fd, err);
+	return call_named(vm_dir, "add-share", "name", name, fd, err);
 }
 
 int vm_control_remove_share(const char *vm_dir, const char *name, struct err *err)
 {
-	return call_share(vm_dir, "remove-share", name, -1, err);
+	return call_named(vm_dir, "remove-share", "name", name, -1, err);
+}
+
+int vm_control_add_disk(const char *vm_dir, const char *id, int fd, struct err *err)
+{
+	return call_named(vm_dir, "add-disk", "id", id, fd, err);
+}
+
+int vm_control_remove_disks(const char *vm_dir, const char *prefix, struct err *err)
+{
+	return call_named(vm_dir, "remove-disks", "prefix", prefix, -1, err);
 }
 
 int vm_control_set_memory(int fd, unsigned int mib, struct err *err)

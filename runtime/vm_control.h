@@ -18,6 +18,10 @@ int vm_control_get_memory(const char *vm_dir, unsigned int *ret_mib, struct err 
 int vm_control_add_net(int fd, const uint8_t mac[6], int tap, struct err *err) must_check;
 int vm_control_remove_net(int fd, const uint8_t mac[6], struct err *err) must_check;
 
+/* A disk, read only if fd is; fd stays the caller's. And away with all whose id begins with prefix. */
+int vm_control_add_disk(const char *vm_dir, const char *id, int fd, struct err *err) must_check;
+int vm_control_remove_disks(const char *vm_dir, const char *prefix, struct err *err) must_check;
+
 /* A new entry of the shared directory, which is fd's. The descriptor stays the caller's. */
 int vm_control_add_share(const char *vm_dir, const char *name, int fd, struct err *err) must_check;
 

@@ -176,6 +176,14 @@ static int set_rng(struct config *config, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_late_disks(struct config *config, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	config->late_disks = true;
+	return 0;
+}
+
 static int set_balloon(struct config *config, const char *value, struct err *err)
 {
 	(void)value;
@@ -356,6 +364,7 @@ static const struct option_rule rules[] = {
 	{ "--disk", "ID=FILE", set_disk, "block device over a raw file" },
 	{ "--disk-ro", "ID=FILE", set_disk_ro, "the same, read only" },
 	{ "--disk-fd", "ID=FD", set_disk_fd, "the same, already open, read only if opened so" },
+	{ "--late-disks", NULL, set_late_disks, "disks may come while the VM runs" },
 	{ "--net", "MAC=FD", set_net, "network device over an open tap with a virtio header" },
 	{ "--net-rate", "BYTES", set_net_rate, "that each network device may receive in a second, and send" },
 	{ "--log-json", NULL, set_log_json, "log lines as JSON" },
@@ -372,19 +381,19 @@ static const struct option_rule *find_rule(const char *arg, size_t len)
 	return NULL;
 }
 
-/* What a device with an open file behind it knows is not in a snapshot; network devices come later, into slots. */
+/* What a device with something open behind it knows is not in a snapshot; disks and network devices come later, into slots. */
 static int check_snapshot(const struct config *config, struct err *err)
 {
 	bool saved = config->snapshot_fd >= 0, restored = config->restore_fd >= 0;
 
 	if (saved && restored)
 		return err_msg(err, EINVAL, "--snapshot-fd and --restore-fd exclude each other");
-	if ((saved || restored) && (config->ndisks || config->console || config->rng))
-		return err_msg(err, EINVAL, "a VM with disks, a console or an entropy device has no snapshot");
-	if (saved && (config->nnets || !config->vsock))
-		return err_msg(err, EINVAL, "--snapshot-fd needs --vsock, and no --net");
-	if (restored && config->nnets > config->slots)
-		return err_msg(err, EINVAL, "%zu network devices for a restored VM with %u slots", config->nnets, config->slots);
+	if ((saved || restored) && (config->console || config->rng))
+		return err_msg(err, EINVAL, "a VM with a console or an entropy device has no snapshot");
+	if (saved && (config->nnets || config->ndisks || !config->vsock))
+		return err_msg(err, EINVAL, "--snapshot-fd needs --vsock, and no disk or --net");
+	if (restored && config->nnets + config->ndisks > config->slots)
+		return err_msg(err, EINVAL, "%zu devices for a restored VM with %u slots", config->nnets + config->ndisks, config->slots);
 	return 0;
 }
 
@@ -398,6 +407,8 @@ static int check(const struct config *config, struct err *err)
 		return err_msg(err, EINVAL, "no root directory: give --root");
 	if (config->growth_mib && !config->slots)
 		return err_msg(err, EINVAL, "--growth needs --slots");
+	if (config->late_disks && !config->slots)
+		return err_msg(err, EINVAL, "--late-disks needs --slots");
 	if (config->nshares && !config->fs_tag)
 		return err_msg(err, EINVAL, "--share needs --fs");
 	return check_snapshot(config, err);

@@ -58,6 +58,7 @@ struct config {
 	size_t nshares;
 	struct config_disk disks[CONFIG_DISKS_MAX];
 	size_t ndisks;
+	bool late_disks; /* more may come while the VM runs, into slots */
 	struct config_net nets[CONFIG_NETS_MAX];
 	size_t nnets;
 	uint64_t net_rate; /* bytes a second, each way, of each; 0: no limit */

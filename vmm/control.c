@@ -143,6 +143,25 @@ static int command_remove_net(struct vm *vm, const json_t *request, json_t *answ
 	return read_mac(request, mac, err) < 0 ? -err->code : vm_remove_net(vm, mac, err);
 }
 
+static int command_add_disk(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	const char *id = json_string_value(json_object_get(request, "id"));
+
+	(void)answer;
+	if (!id || *fd < 0)
+		return err_msg(err, EINVAL, "id and a descriptor are needed");
+	return vm_add_disk(vm, id, *fd, err);
+}
+
+static int command_remove_disks(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+{
+	const char *prefix = json_string_value(json_object_get(request, "prefix"));
+
+	(void)answer;
+	(void)fd;
+	return prefix ? vm_remove_disks(vm, prefix, err) : err_msg(err, EINVAL, "prefix is needed");
+}
+
 static int command_add_share(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
@@ -178,6 +197,8 @@ static const struct {
 	{ "balloon", command_balloon },
 	{ "add-net", command_add_net },
 	{ "remove-net", command_remove_net },
+	{ "add-disk", command_add_disk },
+	{ "remove-disks", command_remove_disks },
 	{ "add-share", command_add_share },
 	{ "remove-share", command_remove_share },
 };

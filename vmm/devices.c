@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <linux/virtio_mmio.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/virtio/blk.h"
 #include "vmm/virtio/mmio.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/slot.h"
@@ -223,15 +225,32 @@ int devices_insert_net(struct devices *devices, struct virtio_device *virtio, co
 	return 0;
 }
 
-int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err *err)
+static struct device *find_disk(struct devices *devices, const char *prefix)
 {
-	struct device *device = find_net(devices, mac);
-	struct virtio_device *virtio;
-	int ret = 0;
+	for (size_t i = 0; i < devices->n; i++) {
+		struct device *device = &devices->all[i];
+
+		if (device->slot && device->virtio && device->free == blk_free && !strncmp(device->id, prefix, strlen(prefix)))
+			return device;
+	}
+	return NULL;
+}
+
+int devices_insert_disk(struct devices *devices, struct virtio_device *virtio, const char *id, struct err *err)
+{
+	struct device *device = insert(devices, virtio, blk_free, err);
 
 	if (!device)
-		return err_msg(err, ENODEV, "there is no network device with this address");
-	virtio = device->virtio;
+		return -err->code;
+	snprintf(device->id, sizeof(device->id), "%s", id);
+	return 0;
+}
+
+static int remove_device(struct devices *devices, struct device *device, struct err *err)
+{
+	struct virtio_device *virtio = device->virtio;
+	int ret = 0;
+
 	set_slot(devices, device, NULL);
 	device->virtio = NULL;
 	virtio_device_unwatch(virtio, devices->loop);
@@ -243,6 +262,23 @@ int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err
 	if (ret == 0)
 		ret = kvm_remove_irqfd(devices->kvm, virtio->irq, device->window.irq, err);
 	device->free(virtio);
+	return ret;
+}
+
+int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err *err)
+{
+	struct device *device = find_net(devices, mac);
+
+	return device ? remove_device(devices, device, err) : err_msg(err, ENODEV, "there is no network device with this address");
+}
+
+int devices_remove_disks(struct devices *devices, const char *prefix, struct err *err)
+{
+	struct device *device;
+	int ret = 0;
+
+	while (ret == 0 && (device = find_disk(devices, prefix)))
+		ret = remove_device(devices, device, err);
 	return ret;
 }
 

@@ -214,6 +214,29 @@ int vm_create_nets(struct vm *vm, struct err *err)
 	return ret;
 }
 
+int vm_create_disks(struct vm *vm, struct err *err)
+{
+	const struct config *config = vm->config;
+	int ret = 0;
+
+	for (size_t i = 0; i < config->ndisks && ret == 0; i++) {
+		const struct config_disk *disk = &config->disks[i];
+		struct virtio_device *virtio = blk_new(vm->mem, vm->disk_ring, disk->fd, disk->read_only, disk->id, err);
+
+		ret = vm->snapshot ? devices_insert_disk(&vm->devices, virtio, disk->id, err) :
+				     devices_plug(&vm->devices, virtio, blk_free, err);
+	}
+	return ret;
+}
+
+static int create_disk_ring(struct vm *vm, struct err *err)
+{
+	if (vm->config->ndisks == 0 && !vm->config->late_disks)
+		return 0;
+	vm->disk_ring = disk_ring_new(vm->loop, err);
+	return vm->disk_ring ? 0 : -err->code;
+}
+
 static int create_devices(struct vm *vm, struct err *err)
 {
 	const struct config *config = vm->config;
@@ -223,11 +246,10 @@ static int create_devices(struct vm *vm, struct err *err)
 		ret = create_vsock(vm, err);
 	if (ret == 0 && config->fs_tag)
 		ret = create_file_server(vm, err);
-	for (size_t i = 0; i < config->ndisks && ret == 0; i++)
-		ret = devices_plug(&vm->devices,
-				   blk_new(vm->mem, vm->loop, config->disks[i].fd, config->disks[i].read_only,
-					   config->disks[i].id, err),
-				   blk_free, err);
+	if (ret == 0)
+		ret = create_disk_ring(vm, err);
+	if (ret == 0 && !vm->snapshot)
+		ret = vm_create_disks(vm, err);
 	if (ret == 0 && !vm->snapshot)
 		ret = vm_create_nets(vm, err);
 	if (ret == 0 && config->console)
@@ -374,6 +396,7 @@ void vm_free(struct vm *vm)
 	vcpu_free_all(vm->vcpus, vm->nvcpus);
 	control_free(vm->control);
 	devices_free(&vm->devices);
+	disk_ring_free(vm->disk_ring);
 	fs_server_free(vm->fs_server);
 	arch_interrupts_free(vm->interrupts);
 	kvm_close(&vm->kvm);

@@ -2,10 +2,12 @@
 /* What can be done with a VM while it runs: the control socket's commands. */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/fs/server.h"
 #include "vmm/virtio/balloon.h"
+#include "vmm/virtio/blk.h"
 #include "vmm/virtio/mem.h"
 #include "vmm/virtio/net.h"
 #include "vmm/vm_parts.h"
@@ -101,6 +103,30 @@ int vm_add_net(struct vm *vm, const uint8_t mac[6], int tap, struct err *err)
 int vm_remove_net(struct vm *vm, const uint8_t mac[6], struct err *err)
 {
 	return devices_remove_net(&vm->devices, mac, err);
+}
+
+int vm_add_disk(struct vm *vm, const char *id, int fd, struct err *err)
+{
+	bool read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+	struct virtio_device *virtio;
+	int own;
+
+	if (!vm->config->late_disks)
+		return err_msg(err, ENOTSUP, "this VM takes no disks while it runs");
+	if (strlen(id) >= CONFIG_DISK_ID_MAX)
+		return err_msg(err, EINVAL, "disk '%s': the name is too long", id);
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return err_set(err, errno, "take the disk");
+	virtio = blk_new(vm->mem, vm->disk_ring, own, read_only, id, err);
+	if (!virtio)
+		close(own);
+	return devices_insert_disk(&vm->devices, virtio, id, err);
+}
+
+int vm_remove_disks(struct vm *vm, const char *prefix, struct err *err)
+{
+	return devices_remove_disks(&vm->devices, prefix, err);
 }
 
 int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err)

@@ -11,6 +11,7 @@
 #include "vmm/memory.h"
 #include "vmm/serial.h"
 #include "vmm/snapshot.h"
+#include "vmm/virtio/disk_ring.h"
 #include "vmm/vm.h"
 
 struct vm {
@@ -25,6 +26,7 @@ struct vm {
 	struct fs_server *fs_server;
 	struct virtio_device *fs, *vsock, *balloon, *memory_device; /* borrowed from devices */
 	struct devices devices;
+	struct disk_ring *disk_ring; /* NULL: the VM has no disks and takes none */
 	struct vcpu_shared shared;
 	struct vcpu vcpus[CONFIG_VCPUS_MAX];
 	unsigned int nvcpus;
@@ -45,7 +47,8 @@ struct vm {
 /* The VM ends; ctx is the struct vm. From any thread; the first reason counts. */
 void vm_ended(void *ctx, enum vm_end end, const char *reason);
 
-/* The guest's network devices; into a VM that is restored they come as into one that runs. */
+/* The guest's disks and network devices; into a VM that is restored they come as into one that runs. */
+int vm_create_disks(struct vm *vm, struct err *err) must_check;
 int vm_create_nets(struct vm *vm, struct err *err) must_check;
 
 /* Memory, then devices and interrupts, as the snapshot of the configuration has them (vm_snapshot.c). */

@@ -25,7 +25,8 @@ int vm_restore_machine(struct vm *vm, struct err *err)
 	if (snapshot->nwindows != vm->devices.n)
 		return err_msg(err, EINVAL, "a snapshot with %u devices for a VM with %zu", snapshot->nwindows, vm->devices.n);
 	if (arch_restore_machine(&vm->kvm, vm->interrupts, &snapshot->machine, err) < 0 ||
-	    devices_restore(&vm->devices, snapshot->devices, err) < 0 || vm_create_nets(vm, err) < 0)
+	    devices_restore(&vm->devices, snapshot->devices, err) < 0 ||
+	    vm_create_disks(vm, err) < 0 || vm_create_nets(vm, err) < 0)
 		return -err->code;
 	free(ptr_take(&vm->snapshot));
 	return 0;

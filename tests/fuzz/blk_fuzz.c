@@ -5,12 +5,14 @@
 
 #include "tests/fuzz/device.h"
 #include "vmm/virtio/blk.h"
+#include "vmm/virtio/disk_ring.h"
 
 #define DISK_BYTES (64 << 10)
 
 static void set_up(struct driver *driver, bool read_only)
 {
 	char path[] = "/tmp/cella-blk-fuzz.XXXXXX";
+	struct disk_ring *ring;
 	struct err err;
 	int fd = mkstemp(path);
 
@@ -18,7 +20,10 @@ static void set_up(struct driver *driver, bool read_only)
 	driver_init(driver);
 	if (fd < 0 || unlink(path) < 0 || ftruncate(fd, DISK_BYTES) < 0)
 		abort();
-	driver->device = blk_new(driver->mem, driver->loop, fd, read_only, "fuzz", &err);
+	ring = disk_ring_new(driver->loop, &err);
+	if (!ring)
+		abort();
+	driver->device = blk_new(driver->mem, ring, fd, read_only, "fuzz", &err);
 	if (!driver->device)
 		abort();
 }

@@ -51,7 +51,10 @@
 	ALLOW_IOCTL(KVM_SET_USER_MEMORY_REGION) /* control: memory */                                                           \
 	ALLOW_IOCTL(KVM_IRQFD)	/* control: a device comes into a slot */                                               \
 	ALLOW_IOCTL(KVM_IOEVENTFD) /* the same */                                                                       \
-	ALLOW(eventfd2)		/* the same */                                                                          \
+	ALLOW(newfstatat)	/* a disk comes into a slot */                                                          \
+	ALLOW(fstat)		/* the same, on glibcs that use it */                                                   \
+	ALLOW_IOCTL(BLKGETSIZE64) /* the same */                                                                        \
+	ALLOW(eventfd2)		/* devices that come into slots */                                                      \
 	ALLOW(fcntl)		/* control: add-share */                                                                \
 	ALLOW(rt_sigaction)	/* pthread_cancel's set-up, abort */                                                    \
 	ALLOW(unlink)		/* sockets at the end */

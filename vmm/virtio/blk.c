@@ -3,33 +3,32 @@
  * virtio-blk.
  *
  * Theory of operation. A kick parses all waiting requests into slots and submits them to io_uring together; completions
- * arrive on an eventfd in the I/O loop. A slot holds the request's own copy of the header and of the iovec; the data
+ * arrive in the I/O loop (disk_ring.h). A slot holds the request's own copy of the header and of the iovec; the data
  * moves between guest memory and the file without another copy. The number of slots is the queue's size, so a guest
  * cannot have more under way; the virtqueue refuses a head that is in flight already. A reset waits for completions.
  */
 #include "vmm/virtio/blk.h"
 
 #include <errno.h>
-#include <liburing.h>
 #include <linux/fs.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
 #include "lib/log.h"
+#include "vmm/virtio/disk_ring.h"
 
-#define QUEUE_SIZE 128
+#define QUEUE_SIZE DISK_RING_REQUESTS
 #define SECTOR_SHIFT 9
 #define SEGMENTS_MAX (QUEUE_SIZE - 2)
 
 struct slot {
+	struct disk_request request; /* first: what comes back of it is the slot */
 	bool busy;
 	uint16_t head;
 	uint8_t *status; /* guest memory: the request's last byte */
@@ -41,14 +40,12 @@ struct slot {
 struct blk {
 	struct virtio_device device;
 	struct virtio_blk_config config;
-	struct loop *loop; /* borrowed */
-	int fd;		   /* owned */
+	struct disk_ring *ring; /* borrowed */
+	struct disk_ring_user user;
+	int fd; /* owned */
 	bool read_only;
 	uint64_t sectors;
 	char id[VIRTIO_BLK_ID_BYTES];
-	struct io_uring ring;
-	bool ring_ready;
-	int completions; /* eventfd, owned */
 	unsigned int under_way;
 	struct slot slots[QUEUE_SIZE];
 };
@@ -59,14 +56,6 @@ static void finish(struct blk *blk, uint16_t head, uint8_t *status, uint8_t resu
 	virtqueue_push(&blk->device.queues[0], head, written + 1);
 }
 
-static struct slot *free_slot(struct blk *blk)
-{
-	for (size_t i = 0; i < QUEUE_SIZE; i++)
-		if (!blk->slots[i].busy)
-			return &blk->slots[i];
-	return NULL;
-}
-
 /* 5.2.6.1: a whole number of sectors within the device. */
 static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
 {
@@ -75,49 +64,65 @@ static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
 	return bytes % (1 << SECTOR_SHIFT) == 0 && sector <= blk->sectors && count <= blk->sectors - sector;
 }
 
+/* A slot for a request with this much data, and no more of it yet. NULL: none is free. */
+static struct slot *take_slot(struct blk *blk, const struct virtqueue_chain *chain, uint8_t *status, uint64_t bytes)
+{
+	for (size_t i = 0; i < QUEUE_SIZE; i++) {
+		struct slot *slot = &blk->slots[i];
+
+		if (slot->busy)
+			continue;
+		slot->request.user = &blk->user;
+		slot->busy = true;
+		slot->head = chain->head;
+		slot->status = status;
+		slot->bytes = bytes;
+		slot->is_read = false;
+		return slot;
+	}
+	return NULL;
+}
+
+/* The ring has the slot's request, or not. */
+static void started(struct blk *blk, struct slot *slot, bool ok)
+{
+	if (ok) {
+		blk->under_way++;
+		return;
+	}
+	slot->busy = false;
+	finish(blk, slot->head, slot->status, VIRTIO_BLK_S_IOERR, 0);
+}
+
 /* Queues a read or write of the chain's data. */
 static void submit_transfer(struct blk *blk, struct virtqueue_chain *chain, uint8_t *status, uint64_t sector, bool is_read)
 {
 	uint64_t bytes = is_read ? chain->writable_bytes - 1 : chain->readable_bytes - sizeof(struct virtio_blk_outhdr);
 	bool allowed = in_range(blk, sector, bytes) && (is_read || !blk->read_only);
-	struct slot *slot = allowed ? free_slot(blk) : NULL;
-	/* Last: an entry that was taken is submitted, whatever is in it. */
-	struct io_uring_sqe *sqe = slot ? io_uring_get_sqe(&blk->ring) : NULL;
-	unsigned int n;
+	struct slot *slot = allowed ? take_slot(blk, chain, status, bytes) : NULL;
+	size_t n;
 
-	if (!sqe) {
+	if (!slot) {
 		finish(blk, chain->head, status, VIRTIO_BLK_S_IOERR, 0);
 		return;
 	}
-	*slot = (struct slot){ .busy = true, .head = chain->head, .status = status, .bytes = bytes, .is_read = is_read };
+	slot->is_read = is_read;
 	if (is_read)
-		n = (unsigned int)iov_slice(chain->writable, chain->nwritable, 0, bytes, slot->iov);
+		n = iov_slice(chain->writable, chain->nwritable, 0, bytes, slot->iov);
 	else
-		n = (unsigned int)iov_slice(chain->readable, chain->nreadable, sizeof(struct virtio_blk_outhdr), bytes,
-					    slot->iov);
-	if (is_read)
-		io_uring_prep_readv(sqe, blk->fd, slot->iov, n, sector << SECTOR_SHIFT);
-	else
-		io_uring_prep_writev(sqe, blk->fd, slot->iov, n, sector << SECTOR_SHIFT);
-	io_uring_sqe_set_data(sqe, slot);
-	blk->under_way++;
+		n = iov_slice(chain->readable, chain->nreadable, sizeof(struct virtio_blk_outhdr), bytes, slot->iov);
+	started(blk, slot, disk_ring_transfer(blk->ring, &slot->request, blk->fd, slot->iov, n, sector << SECTOR_SHIFT, is_read));
 }
 
+/* 5.2.6: what was completed before is to be on the disk afterwards; nothing has to wait for requests that are under way. */
 static void submit_flush(struct blk *blk, struct virtqueue_chain *chain, uint8_t *status)
 {
-	struct slot *slot = free_slot(blk);
-	struct io_uring_sqe *sqe = slot ? io_uring_get_sqe(&blk->ring) : NULL;
+	struct slot *slot = take_slot(blk, chain, status, 0);
 
-	if (!sqe) {
+	if (slot)
+		started(blk, slot, disk_ring_flush(blk->ring, &slot->request, blk->fd));
+	else
 		finish(blk, chain->head, status, VIRTIO_BLK_S_IOERR, 0);
-		return;
-	}
-	*slot = (struct slot){ .busy = true, .head = chain->head, .status = status };
-	/* DRAIN: writes that were submitted before are on the disk when this completes. */
-	io_uring_prep_fsync(sqe, blk->fd, IORING_FSYNC_DATASYNC);
-	io_uring_sqe_set_flags(sqe, IOSQE_IO_DRAIN);
-	io_uring_sqe_set_data(sqe, slot);
-	blk->under_way++;
 }
 
 static void get_id(struct blk *blk, struct virtqueue_chain *chain, uint8_t *status)
@@ -177,20 +182,19 @@ static void blk_kick(struct virtio_device *device, unsigned int queue)
 			break;
 		}
 	} while (virtqueue_enable_notify(vq));
-	ret = io_uring_submit(&blk->ring);
-	if (ret < 0)
+	if (disk_ring_submit(blk->ring) < 0)
 		virtio_device_needs_reset(device, "io_uring does not take requests");
 	virtio_device_notify_used(device, vq);
 }
 
-static void complete(struct blk *blk, const struct io_uring_cqe *cqe)
+static void complete(struct blk *blk, struct slot *slot)
 {
-	struct slot *slot = io_uring_cqe_get_data(cqe);
-	bool ok = cqe->res >= 0 && (uint64_t)cqe->res == slot->bytes;
+	int result = slot->request.result;
+	bool ok = result >= 0 && (uint64_t)result == slot->bytes;
 
 	/* A short transfer is an error: the file ends before the size that the guest was told. */
 	if (!ok)
-		log_warn_limited("blk: request failed: %s", cqe->res < 0 ? strerror(-cqe->res) : "short transfer");
+		log_warn_limited("blk: request failed: %s", result < 0 ? strerror(-result) : "short transfer");
 	slot->busy = false;
 	blk->under_way--;
 	if (blk->device.active)
@@ -200,23 +204,18 @@ static void complete(struct blk *blk, const struct io_uring_cqe *cqe)
 
 static void reap(struct blk *blk)
 {
-	struct io_uring_cqe *cqe;
+	struct disk_request *request;
 
-	while (io_uring_peek_cqe(&blk->ring, &cqe) == 0) {
-		complete(blk, cqe);
-		io_uring_cqe_seen(&blk->ring, cqe);
-	}
+	while ((request = disk_ring_take(&blk->user)))
+		complete(blk, (struct slot *)request);
 }
 
-static void completed(void *ctx, uint32_t events)
+static void requests_completed(struct disk_ring_user *user)
 {
-	struct blk *blk = ctx;
-	uint64_t count;
+	struct blk *blk = (struct blk *)((char *)user - offsetof(struct blk, user));
 
-	(void)events;
 	pthread_mutex_lock(&blk->device.lock);
-	if (read(blk->completions, &count, sizeof(count)) == sizeof(count))
-		reap(blk);
+	reap(blk);
 	if (blk->device.active)
 		virtio_device_notify_used(&blk->device, &blk->device.queues[0]);
 	pthread_mutex_unlock(&blk->device.lock);
@@ -226,9 +225,9 @@ static void completed(void *ctx, uint32_t events)
 static void blk_reset(struct virtio_device *device)
 {
 	struct blk *blk = (struct blk *)device;
-	struct io_uring_cqe *cqe;
 
-	while (blk->under_way > 0 && io_uring_wait_cqe(&blk->ring, &cqe) == 0)
+	reap(blk);
+	while (blk->under_way > 0 && disk_ring_wait(blk->ring) == 0)
 		reap(blk);
 }
 
@@ -257,20 +256,7 @@ static int image_size(int fd, uint64_t *ret_sectors)
 	return bytes ? 0 : -ENODATA;
 }
 
-static int set_up_ring(struct blk *blk)
-{
-	int ret = io_uring_queue_init(QUEUE_SIZE, &blk->ring, 0);
-
-	if (ret < 0)
-		return ret;
-	blk->ring_ready = true;
-	blk->completions = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (blk->completions < 0)
-		return -errno;
-	return io_uring_register_eventfd(&blk->ring, blk->completions);
-}
-
-struct virtio_device *blk_new(const struct memory *mem, struct loop *loop, int fd, bool read_only, const char *id,
+struct virtio_device *blk_new(const struct memory *mem, struct disk_ring *ring, int fd, bool read_only, const char *id,
 			      struct err *err)
 {
 	uint64_t features = 1ULL << VIRTIO_BLK_F_FLUSH | 1ULL << VIRTIO_BLK_F_SEG_MAX;
@@ -281,8 +267,10 @@ struct virtio_device *blk_new(const struct memory *mem, struct loop *loop, int f
 		err_set(err, ENOMEM, "blk");
 		return NULL;
 	}
-	blk->fd = blk->completions = -1;
-	blk->loop = loop;
+	blk->fd = -1;
+	blk->ring = ring;
+	blk->user.ready = requests_completed;
+	disk_ring_add_user(ring, &blk->user);
 	blk->read_only = read_only;
 	if (read_only)
 		features |= 1ULL << VIRTIO_BLK_F_RO;
@@ -291,14 +279,8 @@ struct virtio_device *blk_new(const struct memory *mem, struct loop *loop, int f
 		return NULL;
 	}
 	ret = image_size(fd, &blk->sectors);
-	if (ret == 0)
-		ret = set_up_ring(blk);
 	if (ret < 0) {
 		err_set(err, -ret, "block device %s", id);
-		blk_free(&blk->device);
-		return NULL;
-	}
-	if (loop_add(loop, blk->completions, EPOLLIN, completed, blk, err) < 0) {
 		blk_free(&blk->device);
 		return NULL;
 	}
@@ -315,13 +297,11 @@ void blk_free(struct virtio_device *device)
 
 	if (!blk)
 		return;
+	/* The slots are the kernel's while their requests are under way. */
+	device->active = false;
+	blk_reset(device);
+	disk_ring_remove_user(blk->ring, &blk->user);
 	virtio_device_done(device);
-	if (blk->completions >= 0) {
-		loop_remove(blk->loop, blk->completions);
-		close(blk->completions);
-	}
-	if (blk->ring_ready)
-		io_uring_queue_exit(&blk->ring);
 	if (blk->fd >= 0)
 		close(blk->fd);
 	free(blk);

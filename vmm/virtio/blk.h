@@ -5,12 +5,15 @@
 
 #include "vmm/virtio/device.h"
 
+struct disk_ring;
+
 /*
- * fd: the open image, owned by the device on success. read_only: offered to the guest as such, and enforced here. id:
+ * ring: borrowed, and outlives the device. fd: the open image, owned by the device on success. read_only: offered to the guest as such, and enforced here. id:
  * what GET_ID answers, at most 20 bytes, copied.
  */
-struct virtio_device *blk_new(const struct memory *mem, struct loop *loop, int fd, bool read_only, const char *id,
+struct virtio_device *blk_new(const struct memory *mem, struct disk_ring *ring, int fd, bool read_only, const char *id,
 			      struct err *err);
+/* Waits for requests that are under way. I/O thread, or after it. */
 void blk_free(struct virtio_device *device);
 
 #endif

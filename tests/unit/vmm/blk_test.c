@@ -6,6 +6,7 @@
 
 #include "tests/unit/test.h"
 #include "tests/unit/vmm/driver.h"
+#include "vmm/virtio/disk_ring.h"
 
 #define SECTORS 64
 #define HEADER 0
@@ -16,6 +17,7 @@
 static struct driver driver;
 static char path[64];
 static int file;
+static struct disk_ring *ring;
 
 static void create(bool read_only)
 {
@@ -28,7 +30,9 @@ static void create(bool read_only)
 	assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
 	file = open(path, O_RDWR | O_CLOEXEC);
 	driver_init(&driver);
-	driver.device = blk_new(driver.mem, driver.loop, fd, read_only, "disk", &err);
+	ring = disk_ring_new(driver.loop, &err);
+	assert_non_null(ring);
+	driver.device = blk_new(driver.mem, ring, fd, read_only, "disk", &err);
 	assert_non_null(driver.device);
 	driver_start(&driver);
 }
@@ -51,6 +55,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	blk_free(driver.device);
+	disk_ring_free(ring);
 	driver_done(&driver);
 	close(file);
 	return unlink(path);

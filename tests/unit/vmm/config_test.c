@@ -83,7 +83,8 @@ static void test_snapshots(void **state)
 	assert_true(PARSE(BASE, "--vsock=v", save, restore) < 0);
 	assert_int_equal(PARSE("--root=/", "--vsock=v", restore), 0);
 	assert_int_equal(config.kernel_fd, -1);
-	assert_true(PARSE("--root=/", "--vsock=v", "--disk=d=/dev/null", restore) < 0);
+	assert_true(PARSE("--root=/", "--vsock=v", "--disk=d=/dev/null", restore) < 0); /* no slot */
+	assert_int_equal(PARSE("--root=/", "--vsock=v", "--slots=1", "--disk=d=/dev/null", restore), 0);
 }
 
 TESTS(cmocka_unit_test(test_options_and_defaults), cmocka_unit_test(test_what_is_wrong_is_refused),
