@@ -20,6 +20,7 @@
 #include "agent/process_setup.h"
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
+#include "lib/id_map.h"
 #include "lib/io.h"
 #include "lib/json.h"
 
@@ -405,27 +406,6 @@ pid_t spawn_exec_process(const struct spawn *spawn, struct err *err)
 	return pid;
 }
 
-static int write_map(pid_t pid, const char *file, const json_t *mappings, struct err *err)
-{
-	char path[64], text[4096];
-	size_t used = 0, i;
-	const json_t *entry;
-
-	json_array_foreach(mappings, i, entry) {
-		int n = snprintf(text + used, sizeof(text) - used, "%" PRId64 " %" PRId64 " %" PRId64 "\n",
-				 json_get_integer(entry, "containerID", 0), json_get_integer(entry, "hostID", 0),
-				 json_get_integer(entry, "size", 0));
-
-		used += (size_t)n;
-		if (used >= sizeof(text))
-			return err_msg(err, E2BIG, "%s: too many mappings", file);
-	}
-	if (used == 0)
-		return err_msg(err, EINVAL, "linux.%s: a user namespace needs mappings", file);
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	return io_write_file(AT_FDCWD, path, text, err);
-}
-
 uint32_t spawn_guest_id(const json_t *config, const char *mappings, uint32_t id)
 {
 	const json_t *entry;
@@ -446,7 +426,9 @@ uint32_t spawn_guest_id(const json_t *config, const char *mappings, uint32_t id)
 int spawn_write_id_maps(pid_t pid, const json_t *config, struct err *err)
 {
 	const json_t *linux_section = json_object_get(config, "linux");
-	int ret = write_map(pid, "uid_map", json_object_get(linux_section, "uidMappings"), err);
 
-	return ret < 0 ? ret : write_map(pid, "gid_map", json_object_get(linux_section, "gidMappings"), err);
+	if (id_map_write(pid, "uid_map", json_object_get(linux_section, "uidMappings"), err) < 0 ||
+	    id_map_write(pid, "gid_map", json_object_get(linux_section, "gidMappings"), err) < 0)
+		return err_wrap(err, "linux");
+	return 0;
 }

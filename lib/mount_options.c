@@ -71,6 +71,9 @@ const struct mount_option mount_options[] = {
 	{ .name = "unbindable", .propagation = MS_UNBINDABLE },
 	{ .name = "runbindable", .propagation = MS_UNBINDABLE, .propagation_recursive = true },
 	{ .name = "tmpcopyup", .copy_up = true },
+	/* The host's to do (runtime/id_mapped.h). */
+	{ .name = "idmap" },
+	{ .name = "ridmap" },
 	SUPER("sync", "sync"),
 	SUPER("async", "async"),
 	SUPER("dirsync", "dirsync"),

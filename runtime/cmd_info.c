@@ -109,7 +109,7 @@ int cmd_features(struct runtime *runtime, int argc, char **argv)
 		"rdma", 0, "seccomp", "enabled", 1, "actions", name_list(actions, ARRAY_SIZE(actions)), "operators",
 		name_list(operators, ARRAY_SIZE(operators)), "archs", name_list(archs, ARRAY_SIZE(archs)), "knownFlags",
 		name_list(flags, ARRAY_SIZE(flags)), "supportedFlags", name_list(flags, ARRAY_SIZE(flags)), "apparmor",
-		"enabled", 0, "selinux", "enabled", 0, "intelRdt", "enabled", 0, "mountExtensions", "idmap", "enabled", 0,
+		"enabled", 0, "selinux", "enabled", 0, "intelRdt", "enabled", 0, "mountExtensions", "idmap", "enabled", 1,
 		"netDevices", "enabled", 0, "annotations", "io.cella.version", CELLA_VERSION);
 	if (!document) {
 		err_set(&err, ENOMEM, "features");

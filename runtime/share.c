@@ -15,6 +15,7 @@
 #include "lib/json.h"
 #include "lib/mount_options.h"
 #include "runtime/disks.h"
+#include "runtime/id_mapped.h"
 
 void share_name(char out[SHARE_NAME_MAX], const char *prefix, int mount_index)
 {
@@ -112,8 +113,9 @@ static int open_overlay(const json_t *mount, int index, struct err *err)
 	return fd_take(&fd);
 }
 
-int share_open_bind(const char *bundle, const json_t *mount, int index, struct err *err)
+int share_open_bind(const char *bundle, const json_t *config, int index, struct err *err)
 {
+	const json_t *mount = json_array_get(json_object_get(config, "mounts"), (size_t)index);
 	struct mount_request bind = mount_options_read(mount);
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | (bind.read_only ? MOUNT_ATTR_RDONLY : 0) };
 	struct mount_attr recursive = { .attr_set = MOUNT_ATTR_NODEV | (bind.read_only_recursive ? MOUNT_ATTR_RDONLY : 0) };
@@ -133,6 +135,8 @@ int share_open_bind(const char *bundle, const json_t *mount, int index, struct e
 	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ||
 	    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &recursive, sizeof(recursive)) < 0)
 		return err_set(err, errno, "mounts[%d]: restrict %s", index, full);
+	if (id_mapped_apply(fd, mount, config, err) < 0)
+		return err_wrap(err, "mounts[%d]", index);
 	return fd_take(&fd);
 }
 
@@ -149,7 +153,7 @@ int share_open_all(struct share_list *list, const char *prefix, const char *bund
 	if (fd < 0 || add(list, fd, -1, err) < 0)
 		return -err->code;
 	json_array_foreach(mounts, i, mount) {
-		fd = share_open_bind(bundle, mount, (int)i, err);
+		fd = share_open_bind(bundle, config, (int)i, err);
 		if (fd == SHARE_NOT_A_BIND)
 			continue;
 		if (fd < 0 || add(list, fd, (int)i, err) < 0)

@@ -34,7 +34,7 @@ struct share_list {
  */
 #define SHARE_NOT_A_BIND (-1000000)
 int share_open_root(const char *bundle, const json_t *config, char path[PATH_MAX], struct err *err) must_check;
-int share_open_bind(const char *bundle, const json_t *mount, int index, struct err *err) must_check;
+int share_open_bind(const char *bundle, const json_t *config, int index, struct err *err) must_check;
 
 /*
  * The root file system and every bind source of the config. They are in no mount namespace and vanish with their

@@ -225,12 +225,32 @@ static int check_namespaces(const json_t *list, struct err *err)
 	return 0;
 }
 
-static int check_mounts(const json_t *mounts, struct err *err)
+/* config.md, "idmap": without mappings of its own a mount has the container's, if that has any. */
+static int check_id_mapping(const json_t *config, const json_t *mount, const char *where, bool wanted, struct err *err)
 {
-	const json_t *mount, *option;
+	const json_t *linux_section = json_object_get(config, "linux");
+	const json_t *uids = json_object_get(mount, "uidMappings"), *gids = json_object_get(mount, "gidMappings");
+	json_t *value;
+
+	if (!uids && !gids && !wanted)
+		return 0;
+	if (!mount_options_read(mount).bind)
+		return err_msg(err, ENOTSUP, "%s: only bind mounts can be id-mapped", where);
+	if (json_field(mount, where, "uidMappings", JSON_ARRAY, gids != NULL, &value, err) < 0 ||
+	    json_field(mount, where, "gidMappings", JSON_ARRAY, uids != NULL, &value, err) < 0)
+		return -err->code;
+	if (!uids && !json_array_size(json_object_get(linux_section, "uidMappings")))
+		return err_msg(err, EINVAL, "%s: idmap without mappings, its own or the container's", where);
+	return 0;
+}
+
+static int check_mounts(const json_t *config, struct err *err)
+{
+	const json_t *mounts = json_object_get(config, "mounts"), *mount, *option;
 	size_t i, k;
 
 	json_array_foreach(mounts, i, mount) {
+		bool id_mapped = false;
 		char where[32];
 		json_t *value;
 
@@ -245,11 +265,13 @@ static int check_mounts(const json_t *mounts, struct err *err)
 
 			if (!text)
 				return err_msg(err, EINVAL, "%s.options[%zu]: expected a string", where, k);
-			if (!strcmp(text, "idmap") || !strcmp(text, "ridmap"))
-				return err_msg(err, ENOTSUP, "%s.options: id-mapped mounts are not supported", where);
+			if (!strncmp(text, "idmap=", 6) || !strncmp(text, "ridmap=", 7))
+				return err_msg(err, ENOTSUP, "%s.options: '%s': id mappings belong into uidMappings and gidMappings", where,
+					       text);
+			id_mapped |= !strcmp(text, "idmap") || !strcmp(text, "ridmap");
 		}
-		if (json_object_get(mount, "uidMappings") || json_object_get(mount, "gidMappings"))
-			return err_msg(err, ENOTSUP, "%s: id-mapped mounts are not supported", where);
+		if (check_id_mapping(config, mount, where, id_mapped, err) < 0)
+			return -err->code;
 	}
 	return 0;
 }
@@ -424,7 +446,7 @@ static int check(const json_t *config, struct err *err)
 	if (ret == 0)
 		ret = check_namespaces(json_object_get(linux_section, "namespaces"), err);
 	if (ret == 0)
-		ret = check_mounts(json_object_get(config, "mounts"), err);
+		ret = check_mounts(config, err);
 	if (ret == 0 && json_object_get(config, "hooks"))
 		ret = check_hooks(json_object_get(config, "hooks"), err);
 	if (ret == 0)

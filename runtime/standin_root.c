@@ -41,7 +41,7 @@ static void attach_binds(int root, const char *bundle, const json_t *config)
 		/* overlayfs.rst: a second mount with the same upper directory would take the first one's work directory away. */
 		if (!strcmp(json_get_string(mount, "type", ""), "overlay"))
 			continue;
-		tree = share_open_bind(bundle, mount, (int)i, &err);
+		tree = share_open_bind(bundle, config, (int)i, &err);
 		if (tree == SHARE_NOT_A_BIND)
 			continue;
 		if (tree < 0 || attach(root, tree, json_get_string(mount, "destination", ""), &err) < 0)
