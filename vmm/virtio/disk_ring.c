@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-
-#define DISKS 8 /* CONFIG_DISKS_MAX */
+#include "vmm/config.h"
 
 struct disk_ring {
 	struct loop *loop; /* borrowed */
@@ -79,7 +78,7 @@ static int set_up(struct disk_ring *ring)
 	/* Room for the completions of all disks: none is late because another disk's are not read yet. */
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
-		.cq_entries = DISKS * DISK_RING_REQUESTS,
+		.cq_entries = CONFIG_DISKS_MAX * DISK_RING_REQUESTS,
 	};
 	int ret = io_uring_queue_init_params(DISK_RING_REQUESTS, &ring->ring, &params);
 
