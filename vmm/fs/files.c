@@ -34,6 +34,7 @@ void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 		fuse_reply_err(req, errno);
 		return;
 	}
+	fi->keep_cache = page_cache_may_stay(passthrough_of(req), inode.inode, fd);
 	number = handle_new(passthrough_of(req), fd);
 	if (number < 0) {
 		fuse_reply_err(req, (int)-number);

@@ -125,6 +125,19 @@ void inodes_put(struct inodes *inodes, struct inode *inode)
 	pthread_mutex_unlock(&inodes->lock);
 }
 
+bool inodes_same_contents(struct inodes *inodes, struct inode *inode, const struct timespec *changed)
+{
+	bool same;
+
+	pthread_mutex_lock(&inodes->lock);
+	same = changed && inode->settled && inode->changed.tv_sec == changed->tv_sec && inode->changed.tv_nsec == changed->tv_nsec;
+	inode->settled = changed != NULL;
+	if (changed)
+		inode->changed = *changed;
+	pthread_mutex_unlock(&inodes->lock);
+	return same;
+}
+
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t n)
 {
 	struct inode *inode = NULL;

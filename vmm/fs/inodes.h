@@ -7,8 +7,10 @@
 #define VMM_FS_INODES_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "vmm/fs/table.h"
 
@@ -23,6 +25,8 @@ struct inode {
 	mode_t type; /* S_IFMT bits */
 	uint64_t lookups; /* how often the guest was given the id; under the lock */
 	unsigned int references; /* users in this process, plus one while lookups > 0; under the lock */
+	bool settled; /* under the lock, as the next: see page_cache.c */
+	struct timespec changed;
 	struct inode *next; /* in its bucket */
 };
 
@@ -46,6 +50,12 @@ int inodes_lookup(struct inodes *inodes, int fd, const struct stat *st, struct i
 /* A reference to the inode with this id, or NULL. */
 struct inode *inodes_get(struct inodes *inodes, uint64_t id);
 void inodes_put(struct inodes *inodes, struct inode *inode);
+
+/*
+ * Whether the inode has been settled with this change time since before. changed: NULL if it is not settled now; it is noted
+ * for the next time.
+ */
+bool inodes_same_contents(struct inodes *inodes, struct inode *inode, const struct timespec *changed);
 
 /* The guest gives n lookups back; more than it has count as all. */
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t n);

@@ -3,6 +3,8 @@
 #ifndef VMM_FS_OPERATIONS_H
 #define VMM_FS_OPERATIONS_H
 
+#include <stdbool.h>
+
 #include "lib/cleanup.h"
 #include "vmm/fs/passthrough.h"
 
@@ -54,6 +56,9 @@ void caller_leave(fuse_req_t req);
 
 /* Fills in the entry `name` of a directory, counted as looked up. 0 or an errno value. */
 int lookup_child(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_entry_param *entry);
+
+/* Whether the guest, which opens the file once more, may go on with what it has of its contents. */
+bool page_cache_may_stay(struct passthrough *fs, struct inode *inode, int fd);
 
 /* names.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

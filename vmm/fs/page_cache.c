@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the guest may keep of a file's contents when it opens the file again.
+ *
+ * By default a guest forgets them: the file may have changed on the host. Then each program that is started is read anew,
+ * and its shared libraries for every process that runs. So who opens a file that is as it was is told to keep what it
+ * has (FOPEN_KEEP_CACHE). That it is as it was is what its change time says, which nobody can set back, provided that
+ *   - it is so old that another change would have got another time, and that a mapping through which a process of the
+ *     host writes, which counts as one change until the kernel has written the pages back (30 seconds), has been counted;
+ *   - it was as old when the guest last forgot the contents, so that all it has is from after that change;
+ *   - the file system writes back at all: one in memory does not.
+ */
+#include "vmm/fs/operations.h"
+
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+
+#define SETTLED_SECONDS 60
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+static bool writes_back(int fd)
+{
+	static const unsigned long types[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC,
+		EROFS_SUPER_MAGIC_V1, SQUASHFS_MAGIC,
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if ((unsigned long)fs.f_type == types[i])
+			return true;
+	return false;
+}
+
+bool page_cache_may_stay(struct passthrough *fs, struct inode *inode, int fd)
+{
+	struct timespec now;
+	bool settled;
+	struct stat st;
+
+	if (inode->type != S_IFREG || fstat(fd, &st) < 0 || clock_gettime(CLOCK_REALTIME, &now) < 0)
+		return false;
+	settled = now.tv_sec - st.st_ctim.tv_sec > SETTLED_SECONDS && writes_back(fd);
+	return inodes_same_contents(&fs->inodes, inode, settled ? &st.st_ctim : NULL);
+}
