@@ -74,9 +74,29 @@ static int announce(struct growth *growth, uint32_t left_mib, struct err *err)
 	return 0;
 }
 
+/*
+ * How much memory sockets may have in all: the kernel's parts (tcp_init_mem, udp_init) of what there can be, not of what it found
+ * at boot. Containers' limits hold besides. What is written is pages: pressure begins, is due, and the most.
+ */
+static int size_sockets(const char *file, uint64_t most_kib, struct err *err)
+{
+	uint64_t pages = most_kib / 4;
+	char text[96];
+
+	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 " %" PRIu64, pages / 4 * 3, pages, pages / 4 * 6);
+	return io_write_file(AT_FDCWD, file, text, err);
+}
+
 int growth_announce(struct growth *growth, uint32_t left_mib, struct err *err)
 {
-	return announce(growth, left_mib, err);
+	uint64_t most_kib = growth->boot_kib + ((uint64_t)left_mib << 10);
+	int ret = announce(growth, left_mib, err);
+
+	if (ret == 0 && left_mib > 0)
+		ret = size_sockets("/proc/sys/net/ipv4/tcp_mem", most_kib / 16, err);
+	if (ret == 0 && left_mib > 0)
+		ret = size_sockets("/proc/sys/net/ipv4/udp_mem", most_kib / 8, err);
+	return ret;
 }
 
 static int set_high(struct growth *growth, uint64_t kib, struct err *err)
