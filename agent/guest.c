@@ -22,6 +22,7 @@
 #include "lib/cgroup.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/log.h"
 
 #define ENTROPY_MAX 256
 #define FILES_MAX 1048576 /* fs.nr_open */
@@ -167,8 +168,40 @@ int guest_loopback_up(struct err *err)
 	return 0;
 }
 
+/*
+ * The kernel derives these from the memory that it finds at boot, which is that of a small machine; the VM may grow, and
+ * containers' limits are their cgroups' and their processes'. One of the administrator's own may not have or allow them all.
+ */
+static void raise_sysctls(void)
+{
+	static const char *const sysctls[][2] = {
+		{ "kernel/pid_max", "4194304" },
+		{ "kernel/threads-max", "4194304" },
+		{ "fs/file-max", "9223372036854775807" },
+		{ "fs/inotify/max_user_watches", "524288" },
+		{ "user/max_cgroup_namespaces", "65536" },
+		{ "user/max_ipc_namespaces", "65536" },
+		{ "user/max_mnt_namespaces", "65536" },
+		{ "user/max_net_namespaces", "65536" },
+		{ "user/max_pid_namespaces", "65536" },
+		{ "user/max_time_namespaces", "65536" },
+		{ "user/max_user_namespaces", "65536" },
+		{ "user/max_uts_namespaces", "65536" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sysctls); i++) {
+		char path[64];
+		struct err err;
+
+		snprintf(path, sizeof(path), "/proc/sys/%s", sysctls[i][0]);
+		if (io_write_file(AT_FDCWD, path, sysctls[i][1], &err) < 0)
+			log_debug("%s", err.msg);
+	}
+}
+
 void guest_raise_limits(void)
 {
+	raise_sysctls();
 	for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
 		struct rlimit limit;
 

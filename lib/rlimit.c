@@ -6,10 +6,7 @@
 
 #include "lib/cleanup.h"
 
-static const struct {
-	const char *name;
-	int number;
-} limits[] = {
+const struct rlimit_kind rlimit_kinds[] = {
 	{ "RLIMIT_AS", RLIMIT_AS },		{ "RLIMIT_CORE", RLIMIT_CORE },
 	{ "RLIMIT_CPU", RLIMIT_CPU },		{ "RLIMIT_DATA", RLIMIT_DATA },
 	{ "RLIMIT_FSIZE", RLIMIT_FSIZE },	{ "RLIMIT_LOCKS", RLIMIT_LOCKS },
@@ -20,11 +17,13 @@ static const struct {
 	{ "RLIMIT_SIGPENDING", RLIMIT_SIGPENDING }, { "RLIMIT_STACK", RLIMIT_STACK },
 };
 
+const size_t rlimit_kind_count = ARRAY_SIZE(rlimit_kinds);
+
 int rlimit_number(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (!strcmp(limits[i].name, name))
-			return limits[i].number;
+	for (size_t i = 0; i < rlimit_kind_count; i++)
+		if (!strcmp(rlimit_kinds[i].name, name))
+			return rlimit_kinds[i].number;
 	return -1;
 }
 

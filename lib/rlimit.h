@@ -4,7 +4,16 @@
 #define LIB_RLIMIT_H
 
 #include <jansson.h>
+#include <stddef.h>
 #include <sys/resource.h>
+
+struct rlimit_kind {
+	const char *name; /* as config.json has it */
+	int number;
+};
+
+extern const struct rlimit_kind rlimit_kinds[];
+extern const size_t rlimit_kind_count;
 
 /* RLIMIT_NOFILE and so on to the number, or -1. */
 int rlimit_number(const char *name);

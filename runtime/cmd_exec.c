@@ -12,6 +12,7 @@
 #include "lib/json.h"
 #include "runtime/command.h"
 #include "runtime/launch.h"
+#include "runtime/limits.h"
 #include "runtime/spec.h"
 #include "runtime/terminal.h"
 
@@ -180,7 +181,7 @@ static int exec_in(struct runtime *runtime, const struct state *state, const str
 					     process_from_options(config, options, argc, argv, &err);
 	if (process)
 		add_labels(process, options);
-	if (process && spec_check_process(process, "process", &err) == 0)
+	if (process && spec_check_process(process, "process", &err) == 0 && limits_inherit(process, &err) == 0)
 		status = launch_exec(state, process, json_object_get(json_object_get(config, "linux"), "seccomp"), runtime,
 				     &options->launch, !options->launch.detach, &launched, &err);
 	json_decref(process);

@@ -30,6 +30,7 @@
 #include "runtime/agent_client.h"
 #include "runtime/host_cgroup.h"
 #include "runtime/launch_process.h"
+#include "runtime/limits.h"
 #include "runtime/network.h"
 #include "runtime/pod.h"
 #include "runtime/preserve.h"
@@ -149,6 +150,11 @@ static int keep_groups(struct creation *c, struct err *err)
 	for (int i = 0; i < n; i++)
 		json_array_append_new(list, json_integer(groups[i]));
 	return write_config_text(c, err);
+}
+
+static int inherit_limits(struct creation *c, struct err *err)
+{
+	return limits_inherit(json_object_get(c->config, "process"), err) < 0 ? -err->code : write_config_text(c, err);
 }
 
 static int make_directory(struct creation *c, const char *id, struct err *err)
@@ -445,6 +451,8 @@ int launch_container(struct runtime *runtime, const struct launch_options *optio
 		ret = announce_listen_fds(c, err);
 	if (ret == 0)
 		ret = keep_groups(c, err);
+	if (ret == 0)
+		ret = inherit_limits(c, err);
 	if (ret == 0)
 		ret = make_directory(c, id, err);
 	if (ret == 0)
