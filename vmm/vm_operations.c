@@ -111,7 +111,7 @@ int vm_add_disk(struct vm *vm, const char *id, int fd, struct err *err)
 	struct virtio_device *virtio;
 	int own;
 
-	if (!vm->config->late_disks)
+	if (!vm->config->late_disks || !vm->disk_ring)
 		return err_msg(err, ENOTSUP, "this VM takes no disks while it runs");
 	if (strlen(id) >= CONFIG_DISK_ID_MAX)
 		return err_msg(err, EINVAL, "disk '%s': the name is too long", id);
