@@ -160,13 +160,13 @@ static int search(struct pod *pod, const char *root, struct wanted *wanted, stru
 	return ret;
 }
 
-static int join_sandbox(struct pod *pod, const char *root, const struct sandbox *sandbox, bool shares, struct err *err)
+static int join_sandbox(struct pod *pod, const char *root, const struct sandbox *sandbox, struct err *err)
 {
 	struct state state;
 	int ret = state_open(&state, root, sandbox->id, err);
 
-	/* Who shares nothing needs nobody's VM. */
-	if (ret == -ENOENT && sandbox->may_be_missing && !shares) {
+	/* Its containers have VMs of their own, unless their namespaces say otherwise. */
+	if (ret == -ENOENT && sandbox->may_be_missing) {
 		state_close(&state);
 		return 0;
 	}
@@ -185,7 +185,7 @@ int pod_find(struct pod *pod, const char *root, const json_t *config, struct err
 
 	memset(pod, 0, sizeof(*pod));
 	collect(&wanted, config);
-	if (*sandbox.id && join_sandbox(pod, root, &sandbox, wanted.any, err) < 0)
+	if (*sandbox.id && join_sandbox(pod, root, &sandbox, err) < 0)
 		return -err->code;
 	if (wanted.any && search(pod, root, &wanted, err) < 0)
 		return -err->code;
