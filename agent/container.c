@@ -171,8 +171,11 @@ static int copy_request(struct container *container, const Cella__Agent__CreateC
 		container->nshared++;
 	}
 	container->disks = calloc(request->n_disks + 1, sizeof(*container->disks));
-	for (size_t i = 0; container->disks && i < request->n_disks; i++)
-		snprintf(container->disks[container->ndisks++], DISK_ID_MAX, "%s", request->disks[i]->id);
+	for (size_t i = 0; container->disks && i < request->n_disks; i++) {
+		if (strlen(request->disks[i]->id) >= DISK_ID_MAX)
+			return err_msg(err, EINVAL, "disk '%s': the name is too long", request->disks[i]->id);
+		strcpy(container->disks[container->ndisks++], request->disks[i]->id);
+	}
 	return container->shared && container->disks ? 0 : err_set(err, ENOMEM, "container");
 }
 

@@ -234,7 +234,7 @@ static int check_id_mapping(const json_t *config, const json_t *mount, const cha
 
 	if (!uids && !gids && !wanted)
 		return 0;
-	if (!mount_options_read(mount).bind)
+	if (!mount_options_read(mount).bind || !strcmp(json_get_string(mount, "type", ""), "overlay"))
 		return err_msg(err, ENOTSUP, "%s: only bind mounts can be id-mapped", where);
 	if (json_field(mount, where, "uidMappings", JSON_ARRAY, gids != NULL, &value, err) < 0 ||
 	    json_field(mount, where, "gidMappings", JSON_ARRAY, uids != NULL, &value, err) < 0)
