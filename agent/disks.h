@@ -13,7 +13,8 @@
 #define DISK_ID_MAX 21 /* with the NUL: virtio 1.2, 5.2.6 */
 
 /*
- * Puts the guest's numbers in place of the host's, in linux.devices and in the rules of linux.resources.devices; the sources of mounts and root.path become the guest's nodes.
+ * Puts the guest's numbers in place of the host's, in linux.devices and in the rules of linux.resources.devices; the sources
+ * of mounts and root.path become the guest's nodes.
  */
 int disks_translate(json_t *config, Cella__Agent__Disk *const *disks, size_t n, struct err *err) must_check;
 

@@ -23,9 +23,9 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "lib/rlimit.h"
 
 #define ENTROPY_MAX 256
-#define FILES_MAX 1048576 /* fs.nr_open */
 #define PLATFORM "/sys/bus/platform"
 #define DRIVER PLATFORM "/drivers/virtio-mmio"
 
@@ -207,7 +207,7 @@ void guest_raise_limits(void)
 
 		if (getrlimit((__rlimit_resource_t)resource, &limit) < 0)
 			continue;
-		limit.rlim_max = resource == RLIMIT_NOFILE ? FILES_MAX : RLIM_INFINITY;
+		limit.rlim_max = resource == RLIMIT_NOFILE ? RLIMIT_GUEST_FILES : RLIM_INFINITY;
 		/* PID 1 of the guest may; if not, containers keep the kernel's limits. */
 		if (setrlimit((__rlimit_resource_t)resource, &limit) < 0)
 			continue;

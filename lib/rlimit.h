@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/resource.h>
 
+#define RLIMIT_GUEST_FILES 1048576 /* fs.nr_open of the guest: it refuses a higher limit */
+
 struct rlimit_kind {
 	const char *name; /* as config.json has it */
 	int number;

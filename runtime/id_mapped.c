@@ -18,10 +18,6 @@
 #include "lib/id_map.h"
 #include "lib/json.h"
 
-#ifndef MOUNT_ATTR_IDMAP
-#define MOUNT_ATTR_IDMAP 0x00100000
-#endif
-
 struct request {
 	bool wanted, recursive;
 	const json_t *uids, *gids; /* borrowed */

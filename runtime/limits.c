@@ -9,8 +9,6 @@
 #include "lib/json.h"
 #include "lib/rlimit.h"
 
-#define FILES_MAX 1048576 /* fs.nr_open of the guest: it refuses more, and engines' units have "infinity" */
-
 static bool is_set(const json_t *limits, const char *name)
 {
 	const json_t *entry;
@@ -35,8 +33,9 @@ static int inherit(json_t *limits, const struct rlimit_kind *kind, struct err *e
 		return 0;
 	if (getrlimit((__rlimit_resource_t)kind->number, &limit) < 0)
 		return err_set(err, errno, "%s", kind->name);
-	if (kind->number == RLIMIT_NOFILE && limit.rlim_max > FILES_MAX)
-		limit.rlim_max = FILES_MAX;
+	/* Engines' units have "infinity". */
+	if (kind->number == RLIMIT_NOFILE && limit.rlim_max > RLIMIT_GUEST_FILES)
+		limit.rlim_max = RLIMIT_GUEST_FILES;
 	if (limit.rlim_cur > limit.rlim_max)
 		limit.rlim_cur = limit.rlim_max;
 	return json_array_append_new(limits, json_pack("{s:s, s:o, s:o}", "type", kind->name, "soft", to_json(limit.rlim_cur), "hard",

@@ -13,6 +13,7 @@
 #include "lib/loop.h"
 #include "vmm/arch/arch.h"
 #include "vmm/bus.h"
+#include "vmm/config.h"
 #include "vmm/kvm.h"
 #include "vmm/virtio/device.h"
 #include "vmm/virtio/device_state.h"
@@ -27,7 +28,7 @@ struct device {
 	struct arch_mmio_device window;
 	struct virtio_slot *slot; /* owned; NULL: the device is there for good */
 	uint8_t mac[6];		  /* what a network device is known by */
-	char id[21];		  /* what a disk that came later is known by */
+	char id[CONFIG_DISK_ID_MAX]; /* what a disk that came later is known by */
 };
 
 struct devices {

@@ -125,7 +125,7 @@ void inodes_put(struct inodes *inodes, struct inode *inode)
 	pthread_mutex_unlock(&inodes->lock);
 }
 
-bool inodes_same_contents(struct inodes *inodes, struct inode *inode, const struct timespec *changed)
+bool inodes_note_change(struct inodes *inodes, struct inode *inode, const struct timespec *changed)
 {
 	bool same;
 

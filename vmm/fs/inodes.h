@@ -52,10 +52,10 @@ struct inode *inodes_get(struct inodes *inodes, uint64_t id);
 void inodes_put(struct inodes *inodes, struct inode *inode);
 
 /*
- * Whether the inode has been settled with this change time since before. changed: NULL if it is not settled now; it is noted
- * for the next time.
+ * Notes when the file was last changed, NULL if that is not settled yet. Returns whether it was settled at the last note, too,
+ * with the same time.
  */
-bool inodes_same_contents(struct inodes *inodes, struct inode *inode, const struct timespec *changed);
+bool inodes_note_change(struct inodes *inodes, struct inode *inode, const struct timespec *changed);
 
 /* The guest gives n lookups back; more than it has count as all. */
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t n);

@@ -19,10 +19,6 @@
 
 #define SETTLED_SECONDS 60
 
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
-
 static bool writes_back(int fd)
 {
 	static const unsigned long types[] = {
@@ -48,5 +44,5 @@ bool page_cache_may_stay(struct passthrough *fs, struct inode *inode, int fd)
 	if (inode->type != S_IFREG || fstat(fd, &st) < 0 || clock_gettime(CLOCK_REALTIME, &now) < 0)
 		return false;
 	settled = now.tv_sec - st.st_ctim.tv_sec > SETTLED_SECONDS && writes_back(fd);
-	return inodes_same_contents(&fs->inodes, inode, settled ? &st.st_ctim : NULL);
+	return inodes_note_change(&fs->inodes, inode, settled ? &st.st_ctim : NULL);
 }
