@@ -14,7 +14,9 @@
 #include "agent/devices.h"
 #include "agent/disks.h"
 #include "agent/growth.h"
+#include "agent/names.h"
 #include "agent/network.h"
+#include "agent/network_namespace.h"
 #include "lib/cgroup_limits.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -23,12 +25,17 @@
 /* What is left to the host: which processors, and the bandwidth of its disks. The guest's have other numbers. */
 #define GUEST_CONTROLLERS (CGROUP_CPU | CGROUP_MEMORY | CGROUP_PIDS | CGROUP_HUGETLB)
 
+#define NETWORK_TYPE "network" /* of a shared namespace */
+
 struct container {
+	struct loop *loop; /* borrowed */
 	char id[1025];
 	json_t *config; /* owned */
 	struct cgroup cgroup;
 	bool has_cgroup;
-	bool own_network; /* not the guest's */
+	int network; /* network_namespace.h; owned */
+	unsigned int network_number; /* 0: it was not made for this one */
+	struct names *names; /* owned; of that network, or NULL */
 	bool finished; /* the first process has ended and the rest was killed */
 	char rootfs_share[256];
 	struct shared_mount *shared; /* owned, and the strings in it */
@@ -95,6 +102,29 @@ const struct cgroup *container_cgroup(const struct container *container)
 	return &container->cgroup;
 }
 
+int container_network(const struct container *container)
+{
+	return container->network;
+}
+
+unsigned int container_network_number(const struct container *container)
+{
+	return container->network_number;
+}
+
+int container_serve_names(struct container *container, struct err *err)
+{
+	int ret;
+
+	if (!container->names)
+		container->names = names_new(container->loop, container->network_number, err);
+	if (!container->names || network_namespace_enter(container->network, err) < 0)
+		return -err->code;
+	ret = names_serve(container->names, err);
+	network_namespace_leave(container->network);
+	return ret;
+}
+
 struct process *container_process(struct container *container, const char *exec_id)
 {
 	struct process *process = container->processes;
@@ -113,6 +143,8 @@ static void container_free(struct container *container)
 		process_free(process);
 	}
 	devices_unstage(container->id);
+	fd_close(&container->network);
+	names_free(container->names);
 	for (size_t i = 0; i < container->nshared; i++)
 		free((char *)container->shared[i].share);
 	free(container->shared);
@@ -214,14 +246,16 @@ static int find_joins(struct containers *containers, struct spawn *spawn, const 
 {
 	static const char *const types[SPAWN_JOINS_MAX] = { "pid", "ipc", "uts" };
 
-	if (request->n_namespaces && spawn_wants_namespace(spawn->config, "user"))
-		return err_msg(err, ENOTSUP, "linux.namespaces: a user namespace together with namespaces of a pod");
 	for (size_t i = 0; i < request->n_namespaces; i++) {
 		const Cella__Agent__SharedNamespace *wanted = request->namespaces[i];
 		struct container *other = container_find(containers, wanted->container);
 		struct process *init = other ? container_process(other, NULL) : NULL;
 		size_t k = 0;
 
+		if (!strcmp(wanted->type, NETWORK_TYPE))
+			continue;
+		if (spawn_wants_namespace(spawn->config, "user"))
+			return err_msg(err, ENOTSUP, "linux.namespaces: a user namespace together with namespaces of a pod");
 		while (k < ARRAY_SIZE(types) && strcmp(types[k], wanted->type))
 			k++;
 		if (k == ARRAY_SIZE(types) || spawn->njoins == SPAWN_JOINS_MAX)
@@ -233,6 +267,37 @@ static int find_joins(struct containers *containers, struct spawn *spawn, const 
 		spawn->joins[spawn->njoins++].init = init->pid;
 	}
 	return 0;
+}
+
+/* A network that is not the guest's: a new one, or another container's. */
+static int choose_network(struct containers *containers, struct container *container,
+			  const Cella__Agent__CreateContainerRequest *request, struct err *err)
+{
+	if (request->own_network) {
+		container->network = network_namespace_new(err);
+		container->network_number = request->own_network;
+		return container->network < 0 ? -err->code : 0;
+	}
+	for (size_t i = 0; i < request->n_namespaces; i++) {
+		const Cella__Agent__SharedNamespace *wanted = request->namespaces[i];
+		const struct container *other = container_find(containers, wanted->container);
+
+		if (strcmp(wanted->type, NETWORK_TYPE))
+			continue;
+		if (!other)
+			return err_msg(err, ESRCH, "linux.namespaces: container %s, whose network is to be shared, does not exist",
+				       wanted->container);
+		container->network = other->network == NETWORK_OF_GUEST ? NETWORK_OF_GUEST :
+									  fcntl(other->network, F_DUPFD_CLOEXEC, 0);
+		if (container->network < 0 && other->network != NETWORK_OF_GUEST)
+			return err_set(err, errno, "share a network");
+	}
+	return 0;
+}
+
+static int release_network(const struct container *container, struct err *err)
+{
+	return container->network_number ? network_remove_all(container->network, err) : 0;
 }
 
 static int start_first_process(struct containers *containers, struct container *container,
@@ -250,10 +315,10 @@ static int start_first_process(struct containers *containers, struct container *
 	};
 	struct process *process = NULL;
 
-	spawn.own_network = container->own_network = request->own_network;
+	spawn.network = container->network;
 	if (find_joins(containers, &spawn, request, err) < 0)
 		return -err->code;
-	if (spawn_wants_namespace(container->config, "user") && network_open_to_all(err) < 0)
+	if (spawn_wants_namespace(container->config, "user") && network_open_to_all(container->network, err) < 0)
 		return -err->code;
 	set_seccomp(&spawn, request->seccomp);
 	if (disks_mount(&disks, container->config, request->disks, request->n_disks, err) == 0)
@@ -276,11 +341,17 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 	container = calloc(1, sizeof(*container));
 	if (!container)
 		return err_set(err, ENOMEM, "container");
+	container->loop = containers->loop;
+	container->network = NETWORK_OF_GUEST;
 	ret = copy_request(container, request, err);
 	if (ret == 0)
 		ret = disks_translate(container->config, request->disks, request->n_disks, err);
 	if (ret == 0)
-		ret = network_set_up(request->network, err);
+		ret = choose_network(containers, container, request, err);
+	if (ret == 0)
+		ret = network_set_up(request->network, container->network, err);
+	if (ret == 0 && request->own_network && request->network && request->network->names)
+		ret = container_serve_names(container, err);
 	if (ret == 0)
 		ret = set_up_cgroup(container, err);
 	if (ret == 0)
@@ -293,6 +364,8 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 		if (container->has_cgroup && cgroup_remove(&container->cgroup, &ignored) < 0)
 			log_warn("%s", ignored.msg);
 		if (release_disks(container, &ignored) < 0)
+			log_warn("%s", ignored.msg);
+		if (release_network(container, &ignored) < 0)
 			log_warn("%s", ignored.msg);
 		container_free(container);
 		return ret;
@@ -346,7 +419,7 @@ int container_exec(struct container *container, const Cella__Agent__ExecProcessR
 		return -err->code;
 	spawn.process = document;
 	spawn.init = init->pid;
-	spawn.own_network = container->own_network;
+	spawn.network = container->network;
 	set_seccomp(&spawn, request->seccomp);
 	process = process_new(container, init->loop, request->exec_id, &spawn, request->stdio, err);
 	json_decref(document); /* the child has a copy of its own */
@@ -364,7 +437,7 @@ int container_delete(struct containers *containers, struct container *container,
 	/* Its cgroup can only be removed once the last process has been reaped: the caller asks again. */
 	if (init && init->pid > 0)
 		return err_msg(err, EBUSY, "cannot delete container %s that is not stopped", container->id);
-	if (cgroup_remove(&container->cgroup, err) < 0 || release_disks(container, err) < 0)
+	if (cgroup_remove(&container->cgroup, err) < 0 || release_disks(container, err) < 0 || release_network(container, err) < 0)
 		return -err->code;
 	while (container->processes) {
 		struct process *process = container->processes;

@@ -15,6 +15,11 @@ struct containers *containers_new(struct loop *loop, struct err *err);
 
 struct container *container_find(struct containers *containers, const char *id);
 const struct cgroup *container_cgroup(const struct container *container);
+int container_network(const struct container *container); /* network_namespace.h; borrowed */
+unsigned int container_network_number(const struct container *container); /* agent.proto; 0: the guest's own */
+
+/* Serves names in the container's network, which is not the guest's (names.h). */
+int container_serve_names(struct container *container, struct err *err) must_check;
 
 /* exec_id NULL or empty: the first process. NULL if there is none. */
 struct process *container_process(struct container *container, const char *exec_id);

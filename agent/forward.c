@@ -26,6 +26,7 @@ struct forward {
 	struct ttrpc *conn; /* NULL: nobody waits any more */
 	uint32_t stream;
 	uint64_t number;
+	unsigned int port; /* of the host's */
 	int local, host; /* owned; host -1: the local one is not there yet */
 	struct forward *next;
 };
@@ -93,7 +94,7 @@ static void host_ready(void *ctx, uint32_t events)
 static void local_ready(void *ctx, uint32_t events)
 {
 	struct forward *forward = ctx;
-	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = PORT_FORWARD };
+	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = forward->port };
 	int error = socket_error(forward->local);
 	struct err err;
 
@@ -128,8 +129,8 @@ static int connect_local(const Cella__Agent__ConnectRequest *request, struct err
 	return ret < 0 && errno != EINPROGRESS ? err_set(err, errno, "connect") : fd_take(&fd);
 }
 
-int forward_connect(struct loop *loop, const Cella__Agent__ConnectRequest *request, struct ttrpc *conn, uint32_t stream,
-		    struct err *err)
+int forward_connect(struct loop *loop, const Cella__Agent__ConnectRequest *request, unsigned int network, struct ttrpc *conn,
+		    uint32_t stream, struct err *err)
 {
 	struct forward *forward;
 	int local;
@@ -145,7 +146,16 @@ int forward_connect(struct loop *loop, const Cella__Agent__ConnectRequest *reque
 		close(local);
 		return err_set(err, ENOMEM, "connect");
 	}
-	*forward = (struct forward){ loop, conn, stream, request->number, local, -1, pending };
+	*forward = (struct forward){
+		.loop = loop,
+		.conn = conn,
+		.stream = stream,
+		.number = request->number,
+		.port = PORT_OF_NETWORK(PORT_FORWARD, network),
+		.local = local,
+		.host = -1,
+		.next = pending,
+	};
 	pending = forward;
 	npending++;
 	return 0;

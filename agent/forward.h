@@ -12,11 +12,12 @@
 #include "lib/ttrpc.h"
 
 /*
- * Connects to what the request names, then to the host's vsock port PORT_FORWARD, where the request's number tells which
- * connection it is, and joins the two. The call is answered when that is done, or has failed.
+ * Connects to what the request names in the network namespace that the agent is in, whose number is network, then to the
+ * host's vsock port PORT_FORWARD, where the request's number tells which connection it is, and joins the two. The call is
+ * answered when that is done, or has failed.
  */
-int forward_connect(struct loop *loop, const Cella__Agent__ConnectRequest *request, struct ttrpc *conn, uint32_t stream,
-		    struct err *err) must_check;
+int forward_connect(struct loop *loop, const Cella__Agent__ConnectRequest *request, unsigned int network, struct ttrpc *conn,
+		    uint32_t stream, struct err *err) must_check;
 
 /* Calls of this connection need no answer any more. */
 void forward_connection_ended(struct ttrpc *conn);

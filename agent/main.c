@@ -195,7 +195,7 @@ static int serve(struct agent *agent, struct err *err)
 	agent->service.loop = agent->loop;
 	agent->service.containers = agent->containers;
 	agent->service.growth = growth_new(agent->loop, err);
-	agent->service.names = names_new(agent->loop, err);
+	agent->service.names = names_new(agent->loop, 0, err);
 	if (!agent->service.growth || !agent->service.names)
 		return -err->code;
 	agent->signals = open_signals(err);

@@ -36,14 +36,16 @@ struct exchange {
 
 struct names {
 	struct loop *loop;
+	unsigned int port; /* of the host's */
 	int datagrams, connections; /* listening; -1: not yet */
 	struct exchange *exchanges;
 	unsigned int n; /* exchanges and relayed connections */
+	bool ended;	/* to be freed with the last of them */
 };
 
-static int dial_host(void)
+static int dial_host(const struct names *names)
 {
-	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = PORT_NAMES };
+	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = names->port };
 	auto_fd fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0 || (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 && errno != EINPROGRESS))
@@ -130,7 +132,7 @@ static bool has_room(struct names *names)
 static void start_exchange(struct names *names, const uint8_t *query, size_t len, const struct sockaddr_in *client)
 {
 	struct exchange *exchange = has_room(names) ? calloc(1, sizeof(*exchange)) : NULL;
-	int fd = exchange ? dial_host() : -1;
+	int fd = exchange ? dial_host(names) : -1;
 	struct err err;
 
 	if (fd < 0 || loop_add(names->loop, fd, EPOLLOUT, exchange_ready, exchange, &err) < 0) {
@@ -166,9 +168,16 @@ static void datagram_ready(void *ctx, uint32_t events)
 		start_exchange(names, query, (size_t)n, &client);
 }
 
+static void leave(struct names *names)
+{
+	names->n--;
+	if (names->ended && names->n == 0)
+		free(names);
+}
+
 static void relay_done(void *ctx)
 {
-	((struct names *)ctx)->n--;
+	leave(ctx);
 }
 
 /* A connection of a client's whose way to the host is being made. */
@@ -187,10 +196,10 @@ static void host_ready(void *ctx, uint32_t events)
 	if (events & (EPOLLERR | EPOLLHUP)) {
 		close(opening->client);
 		close(opening->host);
-		names->n--;
+		leave(names);
 	} else if (!relay_new(names->loop, opening->client, opening->host, RELAY_BOTH, relay_done, names, &err)) {
 		log_warn_limited("%s", err.msg);
-		names->n--;
+		leave(names);
 	}
 	free(opening);
 }
@@ -199,7 +208,7 @@ static void connection_ready(void *ctx, uint32_t events)
 {
 	struct names *names = ctx;
 	int client = accept4(names->connections, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int host = client >= 0 && has_room(names) ? dial_host() : -1;
+	int host = client >= 0 && has_room(names) ? dial_host(names) : -1;
 	struct opening *opening = host >= 0 ? calloc(1, sizeof(*opening)) : NULL;
 	struct err err;
 
@@ -249,7 +258,7 @@ int names_serve(struct names *names, struct err *err)
 	return 0;
 }
 
-struct names *names_new(struct loop *loop, struct err *err)
+struct names *names_new(struct loop *loop, unsigned int network, struct err *err)
 {
 	struct names *names = calloc(1, sizeof(*names));
 
@@ -258,6 +267,24 @@ struct names *names_new(struct loop *loop, struct err *err)
 		return NULL;
 	}
 	names->loop = loop;
+	names->port = PORT_OF_NETWORK(PORT_NAMES, network);
 	names->datagrams = names->connections = -1;
 	return names;
+}
+
+void names_free(struct names *names)
+{
+	if (!names)
+		return;
+	if (names->datagrams >= 0) {
+		loop_remove(names->loop, names->datagrams);
+		loop_remove(names->loop, names->connections);
+		close(names->datagrams);
+		close(names->connections);
+	}
+	while (names->exchanges)
+		end_exchange(names->exchanges);
+	names->ended = true;
+	if (names->n == 0)
+		free(names);
 }

@@ -12,12 +12,20 @@
 #include <sys/socket.h>
 
 #include "agent/guest.h"
+#include "agent/network_namespace.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/netlink.h"
 
 #define MAC_BYTES 6
+#define DEVICES_MAX 16 /* in one namespace; the VMM has less */
+
+/* Where a network is set up: rtnetlink sockets there and in the guest's own namespace, which may be the same. */
+struct place {
+	int namespace;
+	int fd, guest_fd;
+};
 
 struct find {
 	const ProtobufCBinaryData *mac;
@@ -57,20 +65,49 @@ static int find_mac(int fd, const ProtobufCBinaryData *mac, struct err *err)
 	return find.index;
 }
 
-static int find_device(int fd, const Cella__Agent__Interface *interface, struct err *err)
+/* Devices come into the guest's own namespace. */
+static int find_new_device(const struct place *place, const ProtobufCBinaryData *mac, struct err *err)
+{
+	int index = find_mac(place->guest_fd, mac, err);
+
+	if (index)
+		return index;
+	/* One that has come while the guest runs. */
+	return guest_find_devices(err) < 0 ? -err->code : find_mac(place->guest_fd, mac, err);
+}
+
+/* Under a name that nothing else has there. fd: where the link is. */
+static int move_link(int fd, int index, int namespace, struct err *err)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	struct netlink_message message;
+	char name[IFNAMSIZ];
+
+	snprintf(name, sizeof(name), "unnamed%d", index);
+	netlink_begin(&message, RTM_NEWLINK, 0, &info, sizeof(info));
+	netlink_put_u32(&message, IFLA_NET_NS_FD, (uint32_t)namespace);
+	netlink_put_string(&message, IFLA_IFNAME, name);
+	return netlink_request(fd, &message, err, "move it to another network namespace");
+}
+
+static int find_device(const struct place *place, const Cella__Agent__Interface *interface, struct err *err)
 {
 	int index;
 
 	if (strlen(interface->name) >= IFNAMSIZ || !*interface->name)
 		return err_msg(err, EINVAL, "an interface's name");
-	index = find_mac(fd, &interface->mac, err);
+	index = find_mac(place->fd, &interface->mac, err);
 	if (index)
 		return index;
-	/* One that has come while the guest runs. */
-	if (guest_find_devices(err) < 0)
+	index = find_new_device(place, &interface->mac, err);
+	if (index == 0)
+		return err_msg(err, ENODEV, "there is no device for interface %s", interface->name);
+	if (index < 0 || place->namespace == NETWORK_OF_GUEST)
+		return index;
+	if (move_link(place->guest_fd, index, place->namespace, err) < 0)
 		return -err->code;
-	index = find_mac(fd, &interface->mac, err);
-	return index ? index : err_msg(err, ENODEV, "there is no device for interface %s", interface->name);
+	index = find_mac(place->fd, &interface->mac, err);
+	return index ? index : err_msg(err, ENODEV, "interface %s is lost", interface->name);
 }
 
 /* The host has looked for duplicates: the link-local address can be used at once, as all others. */
@@ -148,15 +185,15 @@ static int add_address(int fd, int index, const Cella__Agent__Address *address, 
 	return netlink_request(fd, &message, err, "add an address");
 }
 
-static int set_up_interface(int fd, const Cella__Agent__Interface *interface, struct err *err)
+static int set_up_interface(const struct place *place, const Cella__Agent__Interface *interface, struct err *err)
 {
-	int index = find_device(fd, interface, err), ret;
+	int index = find_device(place, interface, err), ret;
 
 	if (index < 0)
 		return index;
-	ret = set_link(fd, index, interface, err);
+	ret = set_link(place->fd, index, interface, err);
 	for (size_t i = 0; i < interface->n_addresses && ret == 0; i++)
-		ret = add_address(fd, index, interface->addresses[i], err);
+		ret = add_address(place->fd, index, interface->addresses[i], err);
 	return ret < 0 ? err_wrap(err, "interface %s", interface->name) : 0;
 }
 
@@ -246,29 +283,96 @@ static int add_routes(int fd, const Cella__Agent__Network *network, struct err *
 	return ret;
 }
 
-int network_set_up(const Cella__Agent__Network *network, struct err *err)
-{
-	auto_fd fd = -1;
-	int ret = 0;
+/* What is done in a namespace, with the agent in it. */
+typedef int place_handler(const struct place *place, void *ctx, struct err *err);
 
-	if (!network)
-		return 0;
-	fd = netlink_open(err);
-	if (fd < 0)
-		return fd;
-	for (size_t i = 0; i < network->n_interfaces && ret == 0; i++)
-		ret = set_up_interface(fd, network->interfaces[i], err);
-	if (ret == 0)
-		ret = add_routes(fd, network, err);
-	for (size_t i = 0; i < network->n_neighbours && ret == 0; i++)
-		ret = add_neighbour(fd, network->neighbours[i], err);
-	return ret < 0 ? err_wrap(err, "network") : 0;
+static int act_within(int namespace, place_handler *act, void *ctx, struct err *err)
+{
+	auto_fd guest_fd = netlink_open(err), fd = -1;
+	struct place place = { .namespace = namespace, .fd = guest_fd, .guest_fd = guest_fd };
+	int ret;
+
+	if (guest_fd < 0 || network_namespace_enter(namespace, err) < 0)
+		return -err->code;
+	if (namespace != NETWORK_OF_GUEST)
+		place.fd = fd = netlink_open(err);
+	ret = place.fd < 0 ? -err->code : act(&place, ctx, err);
+	network_namespace_leave(namespace);
+	return ret;
 }
 
-int network_remove(const ProtobufCBinaryData *mac, struct err *err)
+static int set_up(const struct place *place, void *ctx, struct err *err)
 {
+	const Cella__Agent__Network *network = ctx;
+	int ret = 0;
+
+	for (size_t i = 0; i < network->n_interfaces && ret == 0; i++)
+		ret = set_up_interface(place, network->interfaces[i], err);
+	if (ret == 0)
+		ret = add_routes(place->fd, network, err);
+	for (size_t i = 0; i < network->n_neighbours && ret == 0; i++)
+		ret = add_neighbour(place->fd, network->neighbours[i], err);
+	return ret;
+}
+
+int network_set_up(const Cella__Agent__Network *network, int namespace, struct err *err)
+{
+	if (!network)
+		return 0;
+	return act_within(namespace, set_up, (void *)network, err) < 0 ? err_wrap(err, "network") : 0;
+}
+
+/* The host's devices in a namespace. */
+struct devices {
+	const ProtobufCBinaryData *mac; /* only this one; NULL: all */
+	struct {
+		int index;
+		uint8_t mac[MAC_BYTES];
+	} found[DEVICES_MAX];
+	size_t n;
+};
+
+static int note_device(const struct nlmsghdr *header, void *ctx)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(header);
+	const struct rtattr *attributes[IFLA_MAX + 1], *mac, *bus;
+	struct devices *devices = ctx;
+
+	netlink_attributes(header, sizeof(*info), attributes, IFLA_MAX);
+	mac = attributes[IFLA_ADDRESS];
+	bus = attributes[IFLA_PARENT_DEV_BUS_NAME];
+	if (!mac || RTA_PAYLOAD(mac) != MAC_BYTES || !bus || strncmp(RTA_DATA(bus), "virtio", RTA_PAYLOAD(bus)) ||
+	    devices->n == DEVICES_MAX)
+		return 0;
+	if (devices->mac && memcmp(devices->mac->data, RTA_DATA(mac), MAC_BYTES))
+		return 0;
+	devices->found[devices->n].index = info->ifi_index;
+	memcpy(devices->found[devices->n++].mac, RTA_DATA(mac), MAC_BYTES);
+	return 0;
+}
+
+/* Back to the guest's namespace: sysfs, through which a driver lets go, shows no other's. */
+static int move_back(const struct place *place, void *ctx, struct err *err)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	struct netlink_message message;
+	struct devices *devices = ctx;
+	int of_guest = network_namespace_of_guest(err), ret;
+
+	if (of_guest < 0)
+		return of_guest;
+	netlink_begin(&message, RTM_GETLINK, 0, &info, sizeof(info));
+	ret = netlink_dump(place->fd, &message, note_device, devices, err, "list the interfaces");
+	for (size_t i = 0; i < devices->n && ret == 0 && place->namespace != NETWORK_OF_GUEST; i++)
+		ret = move_link(place->fd, devices->found[i].index, of_guest, err);
+	return ret;
+}
+
+static int unbind(const uint8_t mac[MAC_BYTES], struct err *err)
+{
+	ProtobufCBinaryData wanted = { .data = (uint8_t *)mac, .len = MAC_BYTES };
 	auto_fd fd = netlink_open(err);
-	int index = fd < 0 ? fd : find_mac(fd, mac, err);
+	int index = fd < 0 ? fd : find_mac(fd, &wanted, err);
 	char name[IFNAMSIZ];
 
 	if (index <= 0)
@@ -276,9 +380,40 @@ int network_remove(const ProtobufCBinaryData *mac, struct err *err)
 	return if_indextoname((unsigned int)index, name) ? guest_unbind("net", name, err) : 0;
 }
 
-int network_open_to_all(struct err *err)
+static int let_go(struct devices *devices, int namespace, struct err *err)
 {
+	int ret = act_within(namespace, move_back, devices, err);
+
+	for (size_t i = 0; i < devices->n && ret == 0; i++)
+		ret = unbind(devices->found[i].mac, err);
+	return ret;
+}
+
+int network_remove(const ProtobufCBinaryData *mac, int namespace, struct err *err)
+{
+	struct devices devices = { .mac = mac };
+
+	return mac->len == MAC_BYTES ? let_go(&devices, namespace, err) :
+				       err_msg(err, EINVAL, "an interface's address of %zu bytes", mac->len);
+}
+
+int network_remove_all(int namespace, struct err *err)
+{
+	struct devices devices = { .mac = NULL };
+
+	return namespace == NETWORK_OF_GUEST ? 0 : let_go(&devices, namespace, err);
+}
+
+static int open_here(const struct place *place, void *ctx, struct err *err)
+{
+	(void)place;
+	(void)ctx;
 	if (io_write_file(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0", err) < 0)
 		return -err->code;
 	return io_write_file(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 2147483647", err);
+}
+
+int network_open_to_all(int namespace, struct err *err)
+{
+	return act_within(namespace, open_here, NULL, err);
 }

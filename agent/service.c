@@ -11,6 +11,7 @@
 #include "agent/forward.h"
 #include "agent/guest.h"
 #include "agent/network.h"
+#include "agent/network_namespace.h"
 #include "agent/stats.h"
 #include "lib/cleanup.h"
 
@@ -88,23 +89,46 @@ static int serve_names(const struct call *call, const Cella__Agent__Network *net
 	return network && network->names ? names_serve(call->service->names, err) : 0;
 }
 
+/* Whose network a call is about: a container's, or the guest's own (*ret_container NULL). */
+static int find_network(const struct call *call, const char *id, struct container **ret_container, int *ret_network,
+			struct err *err)
+{
+	*ret_container = *id ? find_container(call, id, err) : NULL;
+	if (*id && !*ret_container)
+		return -err->code;
+	*ret_network = *ret_container ? container_network(*ret_container) : NETWORK_OF_GUEST;
+	return 0;
+}
+
 static int set_up_network(const struct call *call, struct err *err)
 {
 	const Cella__Agent__Network *network = (const Cella__Agent__Network *)call->request;
-	int ret = network_set_up(network, err);
+	struct container *container;
+	int namespace = NETWORK_OF_GUEST, ret;
 
-	return ret < 0 ? ret : serve_names(call, network, err);
+	if (find_network(call, network->container, &container, &namespace, err) < 0)
+		return -err->code;
+	ret = network_set_up(network, namespace, err);
+	if (ret < 0 || !container)
+		return ret < 0 ? ret : serve_names(call, network, err);
+	return network->names ? container_serve_names(container, err) : 0;
 }
 
 static int remove_interface(const struct call *call, struct err *err)
 {
-	return network_remove(&((const Cella__Agent__RemoveInterfaceRequest *)call->request)->mac, err);
+	const Cella__Agent__RemoveInterfaceRequest *request = (const Cella__Agent__RemoveInterfaceRequest *)call->request;
+	struct container *container;
+	int namespace = NETWORK_OF_GUEST;
+
+	if (find_network(call, request->container, &container, &namespace, err) < 0)
+		return -err->code;
+	return network_remove(&request->mac, namespace, err);
 }
 
 static int create_container(const struct call *call, struct err *err)
 {
 	const Cella__Agent__CreateContainerRequest *request = (const Cella__Agent__CreateContainerRequest *)call->request;
-	int ret = serve_names(call, request->network, err);
+	int ret = request->own_network ? 0 : serve_names(call, request->network, err);
 
 	if (ret == 0)
 		ret = container_create(call->service->containers, request, call->conn, call->stream, err);
@@ -230,7 +254,7 @@ static int stats(const struct call *call, struct err *err)
 	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
 	struct container *container = find_container(call, request->id, err);
 	Cella__Agent__StatsResponse response = CELLA__AGENT__STATS_RESPONSE__INIT;
-	struct stats *collected = container ? stats_collect(container_cgroup(container), &response, err) : NULL;
+	struct stats *collected = container ? stats_collect(container_cgroup(container), container_network(container), &response, err) : NULL;
 
 	if (!collected)
 		return -err->code;
@@ -249,9 +273,16 @@ static int delete_container(const struct call *call, struct err *err)
 
 static int connect_forward(const struct call *call, struct err *err)
 {
-	int ret = forward_connect(call->service->loop, (const Cella__Agent__ConnectRequest *)call->request, call->conn,
-				  call->stream, err);
+	const Cella__Agent__ConnectRequest *request = (const Cella__Agent__ConnectRequest *)call->request;
+	struct container *container;
+	int namespace = NETWORK_OF_GUEST, ret;
 
+	if (find_network(call, request->container, &container, &namespace, err) < 0 ||
+	    network_namespace_enter(namespace, err) < 0)
+		return -err->code;
+	ret = forward_connect(call->service->loop, request, container ? container_network_number(container) : 0, call->conn,
+			      call->stream, err);
+	network_namespace_leave(namespace);
 	return ret < 0 ? ret : LATER;
 }
 

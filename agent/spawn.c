@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/guest.h"
+#include "agent/network_namespace.h"
 #include "agent/ports.h"
 #include "agent/process_setup.h"
 #include "lib/cleanup.h"
@@ -39,7 +39,7 @@ static const struct {
 	{ "cgroup", CLONE_NEWCGROUP, false },
 	/* Offsets are set between unshare and entering. */
 	{ "time", CLONE_NEWTIME, false },
-	/* "network" is absent: a pod's network is the guest's. */
+	/* "network" is absent: the agent makes them (network_namespace.h). */
 };
 
 bool spawn_wants_namespace(const json_t *config, const char *type)
@@ -241,9 +241,7 @@ static _Noreturn void first_process(const struct spawn *spawn)
 
 	if (setsid() < 0)
 		ret = err_set(&err, errno, "start a session");
-	if (ret == 0 && spawn->own_network)
-		ret = guest_loopback_up(&err);
-	/* Namespaced by network, which is the guest's, or by ipc and uts: written while still the guest's root. */
+	/* Namespaced by network, or by ipc and uts: written while still the guest's root. */
 	if (ret == 0)
 		ret = set_sysctls(spawn->config, &err);
 	if (ret == 0 && spawn_wants_namespace(spawn->config, "user"))
@@ -272,7 +270,7 @@ static unsigned long new_namespaces(const struct spawn *spawn)
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
 		if (namespaces[i].at_clone && wants_new(spawn, namespaces[i].type))
 			flags |= namespaces[i].flag;
-	return spawn->own_network ? flags | CLONE_NEWNET : flags;
+	return flags;
 }
 
 /* setns(2): what a process of the pod has. For the pid namespace it counts for our children. */
@@ -318,12 +316,18 @@ bool spawn_has_helper(const struct spawn *spawn)
 pid_t spawn_first_process(const struct spawn *spawn, struct err *err)
 {
 	unsigned long flags = spawn->njoins ? 0 : new_namespaces(spawn);
-	pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
+	pid_t pid;
 
+	/* Before it is in a user namespace, whose root has no say in the guest's network namespaces. */
+	if (network_namespace_enter(spawn->network, err) < 0)
+		return -err->code;
+	pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
 	if (pid < 0)
-		return err_set(err, errno, "create the container's process");
-	if (pid > 0)
-		return pid;
+		err_set(err, errno, "create the container's process");
+	if (pid != 0) {
+		network_namespace_leave(spawn->network);
+		return pid < 0 ? -err->code : pid;
+	}
 	if (spawn->njoins)
 		pod_helper(spawn);
 	reset_signals();
@@ -341,7 +345,7 @@ static int join_namespaces(const struct spawn *spawn, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
 		if (spawn_wants_namespace(spawn->config, namespaces[i].type))
 			flags |= namespaces[i].flag;
-	if (spawn->own_network)
+	if (spawn->network != NETWORK_OF_GUEST)
 		flags |= CLONE_NEWNET;
 	/* setns(2): all at once, in the order that permissions need. */
 	if (setns(init, (int)flags) < 0)

@@ -51,7 +51,7 @@ struct spawn {
 		pid_t init;	  /* the first process of the container whose namespace it is */
 	} joins[SPAWN_JOINS_MAX];
 	size_t njoins;	  /* first process only: namespaces that are shared instead of new ones */
-	bool own_network; /* a network namespace apart from the guest's */
+	int network;	  /* network_namespace.h */
 	const struct sock_filter *seccomp; /* NULL: none */
 	size_t seccomp_len;
 	unsigned int seccomp_flags;

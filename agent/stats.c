@@ -2,7 +2,6 @@
 /* What a container uses. */
 #include "agent/stats.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/network_namespace.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 
 #define COUNTERS_MAX 256
 #define NAME_MAX_BYTES 96
-#define NETWORK "/sys/class/net"
+#define NETWORK_MAX_BYTES 65536
 
 struct stats {
 	Cella__Agent__Counter counters[COUNTERS_MAX];
@@ -27,8 +27,8 @@ struct stats {
 static const char *const numbers[] = { "memory.current", "memory.peak", "memory.max", "memory.swap.current",
 				       "memory.swap.max", "pids.current", "pids.max" };
 static const char *const tables[] = { "cpu.stat", "memory.stat", "memory.events" };
-static const char *const network_counters[] = { "rx_bytes", "rx_packets", "rx_errors", "rx_dropped",
-						"tx_bytes", "tx_packets", "tx_errors", "tx_dropped" };
+static const char *const network_columns[] = { "rx_bytes", "rx_packets", "rx_errors", "rx_dropped", NULL, NULL, NULL, NULL,
+					       "tx_bytes", "tx_packets", "tx_errors", "tx_dropped" };
 
 static void __attribute__((format(printf, 3, 4))) add(struct stats *stats, const char *value, const char *fmt, ...)
 {
@@ -61,31 +61,39 @@ static void add_table(struct stats *stats, const struct cgroup *cgroup, const ch
 	}
 }
 
-static void add_interface(struct stats *stats, const char *name)
+/* A line of /proc/net/dev (proc(5)): eight numbers of what came, eight of what went. */
+static void add_interface(struct stats *stats, char *line)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(network_counters); i++) {
-		char path[PATH_MAX];
-		auto_free char *text = NULL;
-		struct err ignored;
+	char *name = line + strspn(line, " "), *rest = strchr(name, ':'), *word;
 
-		snprintf(path, sizeof(path), NETWORK "/%s/statistics/%s", name, network_counters[i]);
-		text = io_read_file(AT_FDCWD, path, 64, NULL, &ignored);
-		if (text)
-			add(stats, text, "net:%s:%s", name, network_counters[i]);
+	if (!rest)
+		return;
+	*rest++ = '\0';
+	for (size_t i = 0; strcmp(name, "lo") && i < ARRAY_SIZE(network_columns) && (word = strsep(&rest, " "));) {
+		if (!*word)
+			continue;
+		if (network_columns[i])
+			add(stats, word, "net:%s:%s", name, network_columns[i]);
+		i++;
 	}
 }
 
-static void add_network(struct stats *stats)
+static void add_network(struct stats *stats, int network)
 {
-	auto_dir dir = opendir(NETWORK);
-	struct dirent *entry;
+	auto_free char *text = NULL;
+	char *rest, *line;
+	struct err ignored;
 
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && strcmp(entry->d_name, "lo"))
-			add_interface(stats, entry->d_name);
+	if (network_namespace_enter(network, &ignored) < 0)
+		return;
+	text = io_read_file(AT_FDCWD, "/proc/self/net/dev", NETWORK_MAX_BYTES, NULL, &ignored);
+	network_namespace_leave(network);
+	rest = text;
+	while (rest && (line = strsep(&rest, "\n")))
+		add_interface(stats, line);
 }
 
-struct stats *stats_collect(const struct cgroup *cgroup, Cella__Agent__StatsResponse *response, struct err *err)
+struct stats *stats_collect(const struct cgroup *cgroup, int network, Cella__Agent__StatsResponse *response, struct err *err)
 {
 	struct stats *stats = calloc(1, sizeof(*stats));
 
@@ -101,7 +109,7 @@ struct stats *stats_collect(const struct cgroup *cgroup, Cella__Agent__StatsResp
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 		add_table(stats, cgroup, tables[i]);
-	add_network(stats);
+	add_network(stats, network);
 	response->counters = stats->list;
 	response->n_counters = stats->n;
 	return stats;

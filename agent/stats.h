@@ -8,8 +8,8 @@
 
 struct stats;
 
-/* Fills response, which borrows from the result, until stats_free. NULL without memory. */
-struct stats *stats_collect(const struct cgroup *cgroup, Cella__Agent__StatsResponse *response, struct err *err);
+/* network: network_namespace.h. Fills response, which borrows from the result, until stats_free. NULL without memory. */
+struct stats *stats_collect(const struct cgroup *cgroup, int network, Cella__Agent__StatsResponse *response, struct err *err);
 void stats_free(struct stats *stats);
 
 #endif

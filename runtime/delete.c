@@ -8,7 +8,6 @@
 #include "lib/log.h"
 #include "lib/hooks.h"
 #include "runtime/host_cgroup.h"
-#include "runtime/network.h"
 #include "runtime/pod.h"
 #include "runtime/state.h"
 
@@ -26,8 +25,7 @@ static void after_the_end(struct state *state)
 	/* Killed before it was written: there was nothing else of it either. */
 	if (!config)
 		return;
-	if (!state_owns_vm(state) ? pod_leave(state, config, &err) < 0 :
-				    network_give_back(network_namespace_path(config), &err) < 0)
+	if (pod_leave(state, config, &err) < 0)
 		log_warn("%s", err.msg);
 	state->status = STATUS_STOPPED;
 	document = state_to_json(state);

@@ -57,14 +57,14 @@ static int listen_loopback(int family, uint16_t *ret_port, struct err *err)
 	return fd_take(&fd);
 }
 
-int forward_prepare(struct forward *forward, const char *vm_dir, struct err *err)
+int forward_prepare(struct forward *forward, const struct standin_job *job, struct err *err)
 {
 	char path[PATH_MAX + 32];
 	struct err ignored;
 	uint16_t port;
 
-	*forward = (struct forward){ .clients = { -1, -1 }, .guest = -1 };
-	snprintf(path, sizeof(path), "%s/vsock_%d", vm_dir, PORT_FORWARD);
+	*forward = (struct forward){ .clients = { -1, -1 }, .guest = -1, .container = job->network ? job->id : "" };
+	snprintf(path, sizeof(path), "%s/vsock_%u", job->vm_dir, PORT_OF_NETWORK(PORT_FORWARD, job->network));
 	forward->clients[0] = listen_loopback(AF_INET, &port, err);
 	if (forward->clients[0] < 0 || redirect_loopback(AF_INET, port, err) < 0)
 		return -err->code;
@@ -212,6 +212,7 @@ static int hand_over(struct forward *forward, int fd, struct err *err)
 		return err_set(err, client ? EIO : ENOMEM, "a connection");
 	}
 	request.number = ++forward->number;
+	request.container = (char *)forward->container;
 	*client = (struct forward_client){ forward, request.number, fd, false, forward->waiting };
 	if (ttrpc_call(forward->agent, AGENT_SERVICE, "Connect", &request.base, agent_answered, client, err) < 0) {
 		free(client);

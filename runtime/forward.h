@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 #include "lib/ttrpc.h"
+#include "runtime/standin.h"
 
 struct forward_client;
 
@@ -22,12 +23,13 @@ struct forward {
 	int clients[2];	     /* listening, IPv4 and IPv6, owned; -1: there is no IPv6 */
 	int guest;	     /* listening, owned */
 	struct forward_client *waiting;
+	const char *container; /* whose network it is (network_sync.h); borrowed */
 	uint64_t number; /* of the last one */
 	unsigned int n;	 /* waiting and joined */
 };
 
-/* In the namespace, before the process's root changes. */
-int forward_prepare(struct forward *forward, const char *vm_dir, struct err *err) must_check;
+/* In the namespace, before the process's root changes. job is borrowed. */
+int forward_prepare(struct forward *forward, const struct standin_job *job, struct err *err) must_check;
 int forward_start(struct forward *forward, struct loop *loop, struct ttrpc *agent, struct err *err) must_check;
 
 #endif

@@ -249,6 +249,23 @@ static int hand_over(struct creation *c, struct err *err)
 	return 0;
 }
 
+/* A network of its own in that VM, with what the namespace on the host has by now; the stand-in follows it from then on. */
+static int hand_over_network(struct creation *c, struct err *err)
+{
+	auto_fd control = -1;
+	int ret = state_take_network(&c->state, err);
+
+	if (ret == 0)
+		ret = network_take_over(&c->network, network_namespace_path(c->config), err);
+	if (ret == 0 && c->network.n > 0) {
+		control = vm_control_open(c->state.vm_dir, err);
+		ret = control < 0 ? control : 0;
+	}
+	for (size_t i = 0; i < c->network.n && ret == 0; i++)
+		ret = vm_control_add_net(control, c->share_prefix, c->network.links[i].mac, c->network.links[i].tap, err);
+	return ret < 0 ? err_wrap(err, "linux.namespaces: a network in the VM of %s", c->pod.vm_owner) : 0;
+}
+
 /* The container becomes one more in a VM that runs. */
 static int join_vm(struct creation *c, struct err *err)
 {
@@ -262,6 +279,10 @@ static int join_vm(struct creation *c, struct err *err)
 		ret = state_join_vm(&c->state, c->runtime->root, c->pod.vm_owner, err);
 	if (ret == 0)
 		ret = hand_over(c, err);
+	if (ret == 0 && c->pod.own_network)
+		ret = hand_over_network(c, err);
+	if (ret == 0 && c->pod.network)
+		ret = state_share_network(&c->state, c->pod.network, err);
 	if (ret < 0)
 		return ret;
 	/* A cgroup is made around a process; the stand-in, whose it is to be, is born into it. */
@@ -320,7 +341,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 		disk_list[request.n_disks++] = &disks[i];
 	}
 	request.disks = disk_list;
-	request.own_network = c->pod.own_network;
+	request.own_network = c->pod.own_network ? c->state.network : 0;
 	request.bundle = (char *)c->bundle;
 	return launch_pack(&request.base, &job->request_len, err);
 }
@@ -355,8 +376,11 @@ static int start_standin(struct creation *c, struct err *err)
 		job->memory_mib = c->state.vm_memory_mib;
 		job->growth_mib = vm_growth_mib(&c->settings, job->memory_mib);
 		job->follow_network = !network_is_the_hosts(c->config);
-		job->forward_ports = job->follow_network && rootless();
+	} else if (c->pod.own_network) {
+		job->follow_network = true;
+		job->network = c->state.network;
 	}
+	job->forward_ports = job->follow_network && rootless();
 	strcpy(job->id, c->state.id);
 	if (agent_make_token(job->token, err) < 0 || launch_set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)
 		return -err->code;
@@ -400,8 +424,7 @@ static void undo(struct creation *c)
 	network_release(&c->network);
 	if (host_cgroup_remove(&c->cgroup, &ignored) < 0)
 		log_warn("%s", ignored.msg);
-	if (!state_owns_vm(&c->state) ? pod_leave(&c->state, c->config, &ignored) < 0 :
-					network_give_back(network_namespace_path(c->config), &ignored) < 0)
+	if (pod_leave(&c->state, c->config, &ignored) < 0)
 		log_warn("%s", ignored.msg);
 	if (c->has_directory && state_remove(&c->state, &ignored) < 0)
 		log_warn("%s", ignored.msg);

@@ -88,6 +88,7 @@ static int wait_for_network(const struct state *state, struct err *err)
 	};
 	char path[64];
 
+	network_guest_name(&sync.guest, state->id, state->network);
 	if (control < 0 || tun_dir < 0)
 		return -err->code;
 	if (proc_dir < 0)
@@ -102,7 +103,8 @@ static int start(struct state *state, const json_t *config, struct err *err)
 {
 	Cella__Agent__ProcessRef request = CELLA__AGENT__PROCESS_REF__INIT;
 
-	if (network_is_new(config) && state_owns_vm(state) && has_links(state) && wait_for_network(state, err) < 0)
+	if (network_is_new(config) && (state_owns_vm(state) || state->owns_network) && has_links(state) &&
+	    wait_for_network(state, err) < 0)
 		return -err->code;
 	request.id = state->id;
 	/* The flag first: a process that ends at once must not be found "created". */

@@ -29,11 +29,11 @@ bool names_are_served(int proc_dir)
 	return text && strstr(text, ": 0B00007F:"); /* 127.0.0.11 in proc(5)'s byte order */
 }
 
-int names_prepare(struct names *names, const char *vm_dir, struct err *err)
+int names_prepare(struct names *names, const char *vm_dir, unsigned int network, struct err *err)
 {
 	char path[PATH_MAX + 32];
 
-	snprintf(path, sizeof(path), "%s/vsock_%d", vm_dir, PORT_NAMES);
+	snprintf(path, sizeof(path), "%s/vsock_%u", vm_dir, PORT_OF_NETWORK(PORT_NAMES, network));
 	*names = (struct names){ .listener = fdpass_listen(path, 16, err) };
 	return names->listener < 0 ? -err->code : 0;
 }

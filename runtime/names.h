@@ -21,8 +21,8 @@ struct names {
 /* Whether the namespace that the caller is in has such a server. proc_dir: an open /proc. */
 bool names_are_served(int proc_dir);
 
-/* Listens for the guest, in the VM's directory. */
-int names_prepare(struct names *names, const char *vm_dir, struct err *err) must_check;
+/* Listens for the guest, in the VM's directory. network: its number (state.h). */
+int names_prepare(struct names *names, const char *vm_dir, unsigned int network, struct err *err) must_check;
 int names_start(struct names *names, struct loop *loop, struct err *err) must_check;
 
 #endif

@@ -49,13 +49,14 @@ static int open_events(struct err *err)
 	return fd_take(&fd);
 }
 
-int network_follow_prepare(struct network_follow *follow, int control, const char *directory, struct err *err)
+int network_follow_prepare(struct network_follow *follow, int control, const struct standin_job *job, struct err *err)
 {
 	char path[PATH_MAX + 16];
 
 	*follow = (struct network_follow){ .guest = { .control = control, .tun_dir = -1, .call = call_agent } };
 	follow->guest.ctx = follow;
-	snprintf(path, sizeof(path), "%s/" NETWORK_LOCK, directory);
+	network_guest_name(&follow->guest, job->id, job->network);
+	snprintf(path, sizeof(path), "%s/" NETWORK_LOCK, job->directory);
 	follow->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	follow->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (follow->lock < 0 || follow->timer < 0)

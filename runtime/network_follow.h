@@ -12,6 +12,7 @@
 #include "lib/loop.h"
 #include "lib/ttrpc.h"
 #include "runtime/network_sync.h"
+#include "runtime/standin.h"
 
 struct network_known {
 	int index; /* of a link */
@@ -32,11 +33,8 @@ struct network_follow {
 	unsigned int rechecks; /* for one, that are left */
 };
 
-/*
- * For a process that is in the namespace and will have another root later. control: the VMM's socket, borrowed;
- * directory: the container's.
- */
-int network_follow_prepare(struct network_follow *follow, int control, const char *directory, struct err *err) must_check;
+/* For a process that is in the namespace and will have another root later. control: the VMM's socket, borrowed, as job. */
+int network_follow_prepare(struct network_follow *follow, int control, const struct standin_job *job, struct err *err) must_check;
 
 /* Once the guest has its network. */
 int network_follow_start(struct network_follow *follow, struct loop *loop, struct ttrpc *agent, struct err *err) must_check;

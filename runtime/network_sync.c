@@ -10,7 +10,16 @@
 #include "lib/log.h"
 #include "runtime/network_scan.h"
 #include "runtime/network_tap.h"
+#include "runtime/pod.h"
 #include "runtime/vm_control.h"
+
+void network_guest_name(struct network_guest *guest, const char *id, unsigned int number)
+{
+	guest->container = number ? id : "";
+	*guest->device_id = '\0';
+	if (number)
+		pod_share_prefix(id, guest->device_id);
+}
 
 static bool has_link(const struct network *network, int index)
 {
@@ -28,7 +37,7 @@ struct part {
 	Cella__Agent__Neighbour **neighbours;
 };
 
-static int make_part(struct part *part, const struct network *network, const struct network_link *link)
+static int make_part(struct part *part, const struct network *network, const struct network_link *link, const char *container)
 {
 	const Cella__Agent__Network *all = network->message;
 
@@ -37,6 +46,7 @@ static int make_part(struct part *part, const struct network *network, const str
 	if (!part->routes || !part->neighbours)
 		return -ENOMEM;
 	cella__agent__network__init(&part->message);
+	part->message.container = (char *)container;
 	part->message.names = all->names;
 	part->interface = all->interfaces[link - network->links];
 	part->message.interfaces = &part->interface;
@@ -62,7 +72,7 @@ int network_tell_agent(const struct network *network, const struct network_link 
 		       struct err *err)
 {
 	struct part part = { .routes = NULL };
-	int ret = make_part(&part, network, link) < 0 ? err_set(err, ENOMEM, "network") :
+	int ret = make_part(&part, network, link, guest->container) < 0 ? err_set(err, ENOMEM, "network") :
 							guest->call(guest->ctx, "SetUpNetwork", &part.message.base, err);
 
 	free_part(&part);
@@ -76,7 +86,7 @@ uint64_t network_hash(const struct network *network, const struct network_link *
 	uint8_t *bytes = NULL;
 	size_t len = 0;
 
-	if (make_part(&part, network, link) == 0) {
+	if (make_part(&part, network, link, "") == 0) {
 		bytes = malloc(protobuf_c_message_get_packed_size(&part.message.base) + 1);
 		len = bytes ? protobuf_c_message_pack(&part.message.base, bytes) : 0;
 	}
@@ -91,7 +101,7 @@ static int add_link(struct network *network, struct network_link *link, const st
 		    struct err *err)
 {
 	if (network_connect_link(fd, guest->tun_dir, link, err) < 0 ||
-	    vm_control_add_net(guest->control, link->mac, link->tap, err) < 0)
+	    vm_control_add_net(guest->control, guest->device_id, link->mac, link->tap, err) < 0)
 		return -err->code;
 	return network_tell_agent(network, link, guest, err);
 }
@@ -104,6 +114,7 @@ static int remove_link(const struct network_tap *tap, const struct network_guest
 
 	request.mac.data = (uint8_t *)tap->mac;
 	request.mac.len = sizeof(tap->mac);
+	request.container = (char *)guest->container;
 	ret = guest->call(guest->ctx, "RemoveInterface", &request.base, err);
 	if (ret < 0)
 		log_warn("%s", err->msg);

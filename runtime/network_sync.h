@@ -8,9 +8,12 @@
 
 #include "lib/err.h"
 #include "runtime/network.h"
+#include "runtime/share.h"
 
 /* The VM that the namespace belongs to. All borrowed. */
 struct network_guest {
+	const char *container; /* whose network it is; empty: the VM's own */
+	char device_id[SHARE_PREFIX_MAX]; /* of its devices in the VMM; empty, too */
 	int control; /* the VMM's socket (vm_control.h) */
 	int tun_dir; /* network_open_tun_dir */
 	int proc_dir; /* an open /proc */
@@ -18,6 +21,9 @@ struct network_guest {
 	int (*call)(void *ctx, const char *method, const ProtobufCMessage *request, struct err *err);
 	void *ctx;
 };
+
+/* Names the network that has this number (state.h) and was made for container id, which is borrowed. */
+void network_guest_name(struct network_guest *guest, const char *id, unsigned int number);
 
 /*
  * Makes the VM's devices those of the namespace that the caller is in; fd: an rtnetlink socket there. *network, empty

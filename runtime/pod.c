@@ -16,19 +16,22 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
+#include "runtime/network.h"
+#include "runtime/standin_network.h"
 #include "runtime/vm_control.h"
 
 #define LEAVE_TIMEOUT_MS 10000
 
 static const struct {
 	const char *type, *file; /* in config.json, in /proc/PID/ns */
-	bool in_guest;		 /* the agent joins it; the network is the whole guest's */
 } types[] = {
-	{ "network", "net", false },
-	{ "pid", "pid", true },
-	{ "ipc", "ipc", true },
-	{ "uts", "uts", true },
+	{ "network", "net" },
+	{ "pid", "pid" },
+	{ "ipc", "ipc" },
+	{ "uts", "uts" },
 };
+
+#define NETWORK 0 /* which may be the VM's own, or one that no container has yet */
 
 /* A namespace's identity (namespaces(7)); false if there is nothing at path. */
 static bool identify(const char *path, struct stat *st)
@@ -128,10 +131,12 @@ static int match(struct pod *pod, struct wanted *wanted, const struct state *sta
 		if (set_owner(pod, state, err) < 0)
 			return -err->code;
 		wanted->is_matched[k] = true;
-		if (types[k].in_guest) {
-			pod->namespaces[pod->n].type = types[k].type;
-			strcpy(pod->namespaces[pod->n++].container, state->id);
-		}
+		if (k == NETWORK && state->network == 0)
+			continue;
+		if (k == NETWORK)
+			pod->network = state->network;
+		pod->namespaces[pod->n].type = types[k].type;
+		strcpy(pod->namespaces[pod->n++].container, state->id);
 	}
 	return 0;
 }
@@ -192,10 +197,10 @@ int pod_find(struct pod *pod, const char *root, const json_t *config, struct err
 	if (!*pod->vm_owner)
 		return 0;
 	for (size_t k = 0; k < ARRAY_SIZE(types); k++)
-		if (wanted.is_wanted[k] && !wanted.is_matched[k])
+		if (wanted.is_wanted[k] && !wanted.is_matched[k] && k != NETWORK)
 			return err_msg(err, ENOTSUP, "linux.namespaces: the %s namespace is none of container %s, in whose VM this one would be",
 				       types[k].type, pod->vm_owner);
-	pod->own_network = wanted.new_network;
+	pod->own_network = wanted.new_network || (wanted.is_wanted[NETWORK] && !wanted.is_matched[NETWORK]);
 	return 0;
 }
 
@@ -230,13 +235,13 @@ static void remove_shares(const struct state *state, const json_t *config)
 	}
 }
 
-static void remove_disks(const struct state *state)
+static void remove_devices(const struct state *state)
 {
 	char prefix[SHARE_PREFIX_MAX];
 	struct err err;
 
 	pod_share_prefix(state->id, prefix);
-	if (vm_control_remove_disks(state->vm_dir, prefix, &err) < 0 && !is_gone(&err))
+	if (vm_control_remove_devices(state->vm_dir, prefix, &err) < 0 && !is_gone(&err))
 		log_warn("%s", err.msg);
 }
 
@@ -255,11 +260,23 @@ static int delete_in_guest(const struct state *state, struct err *err)
 	return ret;
 }
 
-int pod_leave(const struct state *state, const json_t *config, struct err *err)
+static int leave_vm(const struct state *state, const json_t *config, struct err *err)
 {
 	if (delete_in_guest(state, err) < 0 && !is_gone(err))
 		return err_wrap(err, "leave the VM of %s", state->vm_owner);
 	remove_shares(state, config);
-	remove_disks(state);
+	remove_devices(state);
 	return 0;
+}
+
+int pod_leave(const struct state *state, const json_t *config, struct err *err)
+{
+	bool in_other_vm = !state_owns_vm(state), has_network = state->owns_network;
+	int ret = in_other_vm ? leave_vm(state, config, err) : 0;
+
+	if (has_network) {
+		standin_network_clean_up(state->vm_dir, state->network);
+		state_leave_network(state);
+	}
+	return ret == 0 && (has_network || !in_other_vm) ? network_give_back(network_namespace_path(config), err) : ret;
 }

@@ -20,11 +20,12 @@
 struct pod {
 	char vm_owner[STATE_ID_MAX + 1]; /* empty: the container gets a VM of its own */
 	struct {
-		const char *type; /* "pid", "ipc", "uts" */
+		const char *type; /* "pid", "ipc", "uts", "network" */
 		char container[STATE_ID_MAX + 1]; /* whose it is */
 	} namespaces[POD_NAMESPACES_MAX];	  /* to be shared inside the guest */
 	size_t n;
-	bool own_network; /* a network namespace inside the guest, with a loopback interface only */
+	bool own_network; /* one of its own in the guest, beside the VM's and others' */
+	unsigned int network; /* or another container's, which is among the namespaces: its number (state.h) */
 };
 
 /* Finds out which pod config belongs to. Refuses what no VM can be: namespaces of containers in two VMs. */
@@ -33,10 +34,13 @@ int pod_find(struct pod *pod, const char *root, const json_t *config, struct err
 /* Whether its annotations make it the container that a pod's others join. */
 bool pod_is_sandbox(const json_t *config);
 
-/* The prefix of a container's shares and disks in a VM that is not its own: no other container's begins with it. */
+/* The prefix of a container's shares and devices in a VM that is not its own: no other container's begins with it. */
 void pod_share_prefix(const char *id, char out[SHARE_PREFIX_MAX]);
 
-/* Takes a container that has ended out of the VM that it was a guest of. A VM that is gone is no error. */
+/*
+ * Takes a container that has ended out of the VM, if it was a guest of another one's, and gives the host its network back,
+ * if it has one. A VM that is gone is no error.
+ */
 int pod_leave(const struct state *state, const json_t *config, struct err *err) must_check;
 
 #endif

@@ -26,6 +26,7 @@
 #include "runtime/preserve.h"
 #include "runtime/runtime.h"
 #include "runtime/standin_root.h"
+#include "runtime/standin_network.h"
 #include "runtime/vm_owner.h"
 
 #define VARIABLE "_CELLA_STANDIN"
@@ -40,6 +41,7 @@ struct standin {
 	int null; /* /dev/null, which the stand-in's own root may not have */
 	struct oom oom; /* of a container's first process */
 	struct vm_owner owner; /* unused where owns_vm() is false */
+	struct standin_network network; /* and where the job does not say to follow it */
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	struct preserve preserve;
@@ -362,7 +364,9 @@ static int take_place(struct standin *standin, struct err *err)
 	int ret = oom_prepare(&standin->oom, standin->job.bundle, &standin->job.cgroup, standin->job.memory_max, err);
 
 	if (ret == 0 && owns_vm(standin))
-		ret = vm_owner_start(&standin->owner, &standin->job, standin->loop, standin->agent, err);
+		ret = vm_owner_start(&standin->owner, standin->agent, err);
+	if (ret == 0 && standin->job.follow_network)
+		ret = standin_network_start(&standin->network, &standin->job, standin->loop, standin->agent, err);
 	if (ret < 0)
 		return ret;
 	request = cella__agent__create_container_request__unpack(NULL, standin->job.request_len, standin->request);

@@ -48,7 +48,8 @@ struct standin_job {
 	bool own_mounts;       /* it is in a mount namespace of its own */
 	struct cgroup cgroup;  /* on the host; path empty: none */
 	int memory_max;	       /* its file of that name, -1 if there is none */
-	bool follow_network; /* its namespace is the VM's */
+	bool follow_network; /* its namespace is one of the VM's, for which it is responsible */
+	unsigned int network; /* its number (state.h) */
 	bool forward_ports;  /* the engine forwards from within that namespace */
 	unsigned int memory_mib, growth_mib; /* what the VM starts with and may get; 0: it is another container's */
 	char id[STATE_ID_MAX + 1];

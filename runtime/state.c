@@ -21,6 +21,7 @@
 #include "runtime/spec.h"
 
 #define STATE_FILE_MAX (1 << 20)
+#define NETWORKS_MAX 64 /* of containers of one VM, beside its own */
 
 const char *const status_names[] = { "creating", "created", "running", "paused", "stopped" };
 
@@ -119,6 +120,67 @@ int state_join_vm(struct state *state, const char *root, const char *owner, stru
 	return io_replace_file(state->dirfd, "vm-owner", owner, strlen(owner), 0600, err);
 }
 
+#define NETWORK_PATH_MAX (PATH_MAX + 32)
+
+static void network_path(const struct state *state, unsigned int network, char path[NETWORK_PATH_MAX])
+{
+	snprintf(path, NETWORK_PATH_MAX, "%s/../network-%u", state->vm_dir, network);
+}
+
+/* "<number>", and " own" if it was made for this container. */
+static int write_network(struct state *state, unsigned int network, bool own, struct err *err)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%u%s", network, own ? " own" : "");
+
+	state->network = network;
+	state->owns_network = own;
+	return io_replace_file(state->dirfd, "network", text, (size_t)n, 0600, err);
+}
+
+static int read_network(struct state *state, struct err *err)
+{
+	auto_free char *text = io_read_file(state->dirfd, "network", 32, NULL, err);
+	char *end;
+
+	if (!text)
+		return err->code == ENOENT ? 0 : -err->code;
+	state->network = (unsigned int)strtoul(text, &end, 10);
+	state->owns_network = !strcmp(end, " own");
+	return 0;
+}
+
+int state_share_network(struct state *state, unsigned int network, struct err *err)
+{
+	return write_network(state, network, false, err);
+}
+
+int state_take_network(struct state *state, struct err *err)
+{
+	for (unsigned int network = 1; network <= NETWORKS_MAX; network++) {
+		char path[NETWORK_PATH_MAX];
+		auto_fd fd = -1;
+
+		network_path(state, network, path);
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd >= 0)
+			return write_network(state, network, true, err);
+		if (errno != EEXIST)
+			return err_set(err, errno, "a network in the VM of %s", state->vm_owner);
+	}
+	return err_msg(err, ENOSPC, "the VM of %s has more than %d networks", state->vm_owner, NETWORKS_MAX);
+}
+
+void state_leave_network(const struct state *state)
+{
+	char path[NETWORK_PATH_MAX];
+
+	network_path(state, state->network, path);
+	/* It is gone if the VM is. */
+	if (state->owns_network)
+		unlink(path);
+}
+
 static int read_vm_owner(struct state *state, const char *root, struct err *err)
 {
 	auto_free char *owner = io_read_file(state->dirfd, "vm-owner", STATE_ID_MAX, NULL, err);
@@ -128,7 +190,7 @@ static int read_vm_owner(struct state *state, const char *root, struct err *err)
 	if (state_check_id(owner, err) < 0)
 		return -err->code;
 	set_vm(state, root, owner);
-	return 0;
+	return read_network(state, err);
 }
 
 bool state_owns_vm(const struct state *state)

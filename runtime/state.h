@@ -7,6 +7,8 @@
  *   <root>/<id>/config.json	our copy: later changes of the bundle's do not count (runtime-spec, Lifecycle 2)
  *   <root>/<id>/started, paused	flags: empty files
  *   <root>/<id>/vm-owner	the container in whose VM it is, if that is not its own
+ *   <root>/<id>/network	the number of its network in the VM, if that is not the VM's own
+ *   <root>/<id>/network-<n>	in a VM owner's: network n is some container's
  *   <root>/<id>/cgroup.json	its cgroup on the host
  *   <root>/<id>/vmm.log	what the VMM said
  *   <root>/<id>/standin.log	what the stand-ins had to say
@@ -43,6 +45,8 @@ struct state {
 	unsigned int vm_memory_mib; /* the guest's memory */
 	char vm_owner[STATE_ID_MAX + 1]; /* the container that the VM was started for: this one, or another of its pod */
 	char vm_dir[PATH_MAX + 8];	 /* that one's vm/ */
+	unsigned int network;		 /* number in the VM; 0: the VM's own */
+	bool owns_network;		 /* which was made for it */
 	json_t *document; /* state.json, owned; NULL while it is being created */
 };
 
@@ -64,6 +68,13 @@ int state_join_vm(struct state *state, const char *root, const char *owner, stru
 
 /* Whether it is in the VM that was started for it. */
 bool state_owns_vm(const struct state *state);
+
+/* Gives it a network of its own in the VM of another one that it has joined. ENOSPC: there are too many. */
+int state_take_network(struct state *state, struct err *err) must_check;
+/* Or the one of another container of the VM. */
+int state_share_network(struct state *state, unsigned int network, struct err *err) must_check;
+/* It does not need it any more. */
+void state_leave_network(const struct state *state);
 
 /* Writes state.json: the commit of a create. bundle is absolute. */
 int state_commit(struct state *state, const char *bundle, const json_t *config, struct err *err) must_check;

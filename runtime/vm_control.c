@@ -100,9 +100,9 @@ int vm_control_add_disk(const char *vm_dir, const char *id, int fd, struct err *
 	return call_named(vm_dir, "add-disk", "id", id, fd, err);
 }
 
-int vm_control_remove_disks(const char *vm_dir, const char *prefix, struct err *err)
+int vm_control_remove_devices(const char *vm_dir, const char *prefix, struct err *err)
 {
-	return call_named(vm_dir, "remove-disks", "prefix", prefix, -1, err);
+	return call_named(vm_dir, "remove-devices", "prefix", prefix, -1, err);
 }
 
 int vm_control_set_memory(int fd, unsigned int mib, struct err *err)
@@ -132,24 +132,25 @@ int vm_control_get_memory(const char *vm_dir, unsigned int *ret_mib, struct err 
 	return 0;
 }
 
-static int call_net(int fd, const char *command, const uint8_t mac[6], int tap, struct err *err)
+/* id is ours: letters, digits, dots. */
+static int call_net(int fd, const char *command, const char *id, const uint8_t mac[6], int tap, struct err *err)
 {
-	char line[128], text[NETWORK_MAC_TEXT];
+	char line[160], text[NETWORK_MAC_TEXT];
 	json_t *answer;
 
 	network_mac_text(mac, text);
-	snprintf(line, sizeof(line), "{\"command\":\"%s\",\"mac\":\"%s\"}\n", command, text);
+	snprintf(line, sizeof(line), "{\"command\":\"%s\",\"mac\":\"%s\",\"id\":\"%s\"}\n", command, text, id);
 	answer = ask(fd, line, tap, err);
 	json_decref(answer);
 	return answer ? 0 : -err->code;
 }
 
-int vm_control_add_net(int fd, const uint8_t mac[6], int tap, struct err *err)
+int vm_control_add_net(int fd, const char *id, const uint8_t mac[6], int tap, struct err *err)
 {
-	return call_net(fd, "add-net", mac, tap, err);
+	return call_net(fd, "add-net", id, mac, tap, err);
 }
 
 int vm_control_remove_net(int fd, const uint8_t mac[6], struct err *err)
 {
-	return call_net(fd, "remove-net", mac, -1, err);
+	return call_net(fd, "remove-net", "", mac, -1, err);
 }

@@ -14,13 +14,14 @@ int vm_control_open(const char *vm_dir, struct err *err) must_check;
 int vm_control_set_memory(int fd, unsigned int mib, struct err *err) must_check;
 int vm_control_get_memory(const char *vm_dir, unsigned int *ret_mib, struct err *err) must_check;
 
-/* A network device with this address over a tap, which stays the caller's; and away with it. */
-int vm_control_add_net(int fd, const uint8_t mac[6], int tap, struct err *err) must_check;
+/* A network device with this address over a tap, which stays the caller's; and away with it. id may be empty. */
+int vm_control_add_net(int fd, const char *id, const uint8_t mac[6], int tap, struct err *err) must_check;
 int vm_control_remove_net(int fd, const uint8_t mac[6], struct err *err) must_check;
 
-/* A disk, read only if fd is; fd stays the caller's. And away with all whose id begins with prefix. */
+/* A disk, read only if fd is; fd stays the caller's. */
 int vm_control_add_disk(const char *vm_dir, const char *id, int fd, struct err *err) must_check;
-int vm_control_remove_disks(const char *vm_dir, const char *prefix, struct err *err) must_check;
+/* Away with all disks and network devices that came like this and whose id begins with prefix. */
+int vm_control_remove_devices(const char *vm_dir, const char *prefix, struct err *err) must_check;
 
 /* A new entry of the shared directory, which is fd's. The descriptor stays the caller's. */
 int vm_control_add_share(const char *vm_dir, const char *name, int fd, struct err *err) must_check;

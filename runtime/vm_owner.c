@@ -70,31 +70,7 @@ int vm_owner_set_up(struct vm_owner *owner, const struct standin_job *job, struc
 	return setup_guest(owner, loop, agent, err);
 }
 
-/* Not all hosts have the netfilter that it needs; without it all else works. */
-static void forward_ports(struct vm_owner *owner, const struct standin_job *job, struct loop *loop, struct ttrpc *agent)
+int vm_owner_start(struct vm_owner *owner, struct ttrpc *agent, struct err *err)
 {
-	struct err err;
-
-	if (forward_prepare(&owner->forward, job->vm_dir, &err) < 0 ||
-	    forward_start(&owner->forward, loop, agent, &err) < 0)
-		log_warn("ports that are published over the loopback interface cannot be reached: %s", err.msg);
-}
-
-static int follow_network(struct vm_owner *owner, const struct standin_job *job, struct loop *loop, struct ttrpc *agent,
-			  struct err *err)
-{
-	if (job->forward_ports)
-		forward_ports(owner, job, loop, agent);
-	if (network_follow_prepare(&owner->network, owner->control, job->directory, err) < 0 ||
-	    names_prepare(&owner->names, job->vm_dir, err) < 0 ||
-	    names_start(&owner->names, loop, err) < 0)
-		return -err->code;
-	return network_follow_start(&owner->network, loop, agent, err);
-}
-
-int vm_owner_start(struct vm_owner *owner, const struct standin_job *job, struct loop *loop, struct ttrpc *agent, struct err *err)
-{
-	int ret = growth_start(&owner->growth, agent, err);
-
-	return ret == 0 && job->follow_network ? follow_network(owner, job, loop, agent, err) : ret;
+	return growth_start(&owner->growth, agent, err);
 }

@@ -18,7 +18,7 @@
 #define CONFIG_MEMORY_MAX_MIB (1 << 20)
 
 #define CONFIG_NAME_MAX 64 /* with the NUL; of a share */
-#define CONFIG_DISK_ID_MAX 21 /* with the NUL: virtio 1.2, 5.2.6 */
+#define CONFIG_DEVICE_ID_MAX 21 /* with the NUL: of a disk, virtio 1.2, 5.2.6 */
 
 struct config_share {
 	char name[CONFIG_NAME_MAX];
@@ -26,7 +26,7 @@ struct config_share {
 };
 
 struct config_disk {
-	char id[CONFIG_DISK_ID_MAX];
+	char id[CONFIG_DEVICE_ID_MAX];
 	int fd;
 	bool read_only;
 };

@@ -126,12 +126,13 @@ static int read_mac(const json_t *request, uint8_t mac[6], struct err *err)
 
 static int command_add_net(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
 {
+	const char *id = json_string_value(json_object_get(request, "id"));
 	uint8_t mac[6];
 
 	(void)answer;
 	if (*fd < 0)
 		return err_msg(err, EINVAL, "a tap is needed");
-	return read_mac(request, mac, err) < 0 ? -err->code : vm_add_net(vm, mac, *fd, err);
+	return read_mac(request, mac, err) < 0 ? -err->code : vm_add_net(vm, id ? id : "", mac, *fd, err);
 }
 
 static int command_remove_net(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
@@ -153,13 +154,13 @@ static int command_add_disk(struct vm *vm, const json_t *request, json_t *answer
 	return vm_add_disk(vm, id, *fd, err);
 }
 
-static int command_remove_disks(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_remove_devices(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
 {
 	const char *prefix = json_string_value(json_object_get(request, "prefix"));
 
 	(void)answer;
 	(void)fd;
-	return prefix ? vm_remove_disks(vm, prefix, err) : err_msg(err, EINVAL, "prefix is needed");
+	return prefix && *prefix ? vm_remove_devices(vm, prefix, err) : err_msg(err, EINVAL, "prefix is needed");
 }
 
 static int command_add_share(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
@@ -198,7 +199,7 @@ static const struct {
 	{ "add-net", command_add_net },
 	{ "remove-net", command_remove_net },
 	{ "add-disk", command_add_disk },
-	{ "remove-disks", command_remove_disks },
+	{ "remove-devices", command_remove_devices },
 	{ "add-share", command_add_share },
 	{ "remove-share", command_remove_share },
 };

@@ -210,7 +210,8 @@ static struct device *find_net(struct devices *devices, const uint8_t mac[6])
 	return NULL;
 }
 
-int devices_insert_net(struct devices *devices, struct virtio_device *virtio, const uint8_t mac[6], struct err *err)
+int devices_insert_net(struct devices *devices, struct virtio_device *virtio, const char *id, const uint8_t mac[6],
+		       struct err *err)
 {
 	struct device *device;
 
@@ -222,15 +223,16 @@ int devices_insert_net(struct devices *devices, struct virtio_device *virtio, co
 	if (!device)
 		return -err->code;
 	memcpy(device->mac, mac, sizeof(device->mac));
+	snprintf(device->id, sizeof(device->id), "%s", id);
 	return 0;
 }
 
-static struct device *find_disk(struct devices *devices, const char *prefix)
+static struct device *find_named(struct devices *devices, const char *prefix)
 {
 	for (size_t i = 0; i < devices->n; i++) {
 		struct device *device = &devices->all[i];
 
-		if (device->slot && device->virtio && device->free == blk_free && !strncmp(device->id, prefix, strlen(prefix)))
+		if (device->slot && device->virtio && !strncmp(device->id, prefix, strlen(prefix)))
 			return device;
 	}
 	return NULL;
@@ -253,6 +255,7 @@ static int remove_device(struct devices *devices, struct device *device, struct 
 
 	set_slot(devices, device, NULL);
 	device->virtio = NULL;
+	*device->id = '\0';
 	virtio_device_unwatch(virtio, devices->loop);
 	for (unsigned int i = 0; i < virtio->ops->nqueues && ret == 0; i++)
 		ret = kvm_remove_ioeventfd(devices->kvm, virtio->kicks[i], device->window.base + VIRTIO_MMIO_QUEUE_NOTIFY, i, err);
@@ -272,12 +275,12 @@ int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err
 	return device ? remove_device(devices, device, err) : err_msg(err, ENODEV, "there is no network device with this address");
 }
 
-int devices_remove_disks(struct devices *devices, const char *prefix, struct err *err)
+int devices_remove(struct devices *devices, const char *prefix, struct err *err)
 {
 	struct device *device;
 	int ret = 0;
 
-	while (ret == 0 && (device = find_disk(devices, prefix)))
+	while (ret == 0 && (device = find_named(devices, prefix)))
 		ret = remove_device(devices, device, err);
 	return ret;
 }

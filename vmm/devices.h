@@ -28,7 +28,7 @@ struct device {
 	struct arch_mmio_device window;
 	struct virtio_slot *slot; /* owned; NULL: the device is there for good */
 	uint8_t mac[6];		  /* what a network device is known by */
-	char id[CONFIG_DISK_ID_MAX]; /* what a disk that came later is known by */
+	char id[CONFIG_DEVICE_ID_MAX]; /* what a disk or network that came later is known by; may be empty */
 };
 
 struct devices {
@@ -67,14 +67,14 @@ int devices_add_slots(struct devices *devices, unsigned int count, struct err *e
 
 /* A device for a VM that runs: the guest sees it when its driver looks again. virtio as above. ENOSPC: no slot is empty. */
 int devices_insert(struct devices *devices, struct virtio_device *virtio, device_free *free, struct err *err) must_check;
-int devices_insert_net(struct devices *devices, struct virtio_device *virtio, const uint8_t mac[6], struct err *err) must_check;
-
+int devices_insert_net(struct devices *devices, struct virtio_device *virtio, const char *id, const uint8_t mac[6],
+		       struct err *err) must_check;
 int devices_insert_disk(struct devices *devices, struct virtio_device *virtio, const char *id, struct err *err) must_check;
 
 /* The guest's driver should have let go of it; if it has not, it finds an empty window. ENODEV: there is none. */
 int devices_remove_net(struct devices *devices, const uint8_t mac[6], struct err *err) must_check;
-/* All that were inserted and whose id begins with this; none is no error. */
-int devices_remove_disks(struct devices *devices, const char *prefix, struct err *err) must_check;
+/* All that were inserted and whose id begins with prefix, which is not empty; none is no error. */
+int devices_remove(struct devices *devices, const char *prefix, struct err *err) must_check;
 
 /* A state for each window. EBUSY: a slot is filled, or a device has requests in its hands. The vCPUs do not run. */
 int devices_save(struct devices *devices, struct virtio_device_state states[DEVICES_MAX], struct err *err) must_check;

@@ -208,7 +208,7 @@ int vm_create_nets(struct vm *vm, struct err *err)
 		const struct config_net *net = &config->nets[i];
 		struct virtio_device *virtio = net_new(vm->mem, vm->loop, net->tap, net->mac, config->net_rate, err);
 
-		ret = vm->snapshot ? devices_insert_net(&vm->devices, virtio, net->mac, err) :
+		ret = vm->snapshot ? devices_insert_net(&vm->devices, virtio, "", net->mac, err) :
 				     devices_plug_net(&vm->devices, virtio, net->mac, err);
 	}
 	return ret;

@@ -36,12 +36,13 @@ void vm_stop(struct vm *vm);
 int vm_set_balloon(struct vm *vm, uint32_t mib, struct err *err) must_check;
 /* Memory in all: never less than at boot, and what a guest gives back it gives when it can. */
 int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err) must_check;
-/* A network device that comes and goes. The tap stays the caller's. */
-int vm_add_net(struct vm *vm, const uint8_t mac[6], int tap, struct err *err) must_check;
+/* A network device that comes and goes; id may be empty. The tap stays the caller's. */
+int vm_add_net(struct vm *vm, const char *id, const uint8_t mac[6], int tap, struct err *err) must_check;
 int vm_remove_net(struct vm *vm, const uint8_t mac[6], struct err *err) must_check;
 /* A disk that comes and goes, read only if fd is. fd stays the caller's. */
 int vm_add_disk(struct vm *vm, const char *id, int fd, struct err *err) must_check;
-int vm_remove_disks(struct vm *vm, const char *prefix, struct err *err) must_check;
+/* All disks and network devices that came like this and whose id begins with prefix. */
+int vm_remove_devices(struct vm *vm, const char *prefix, struct err *err) must_check;
 /* fd is owned by the VM on success. */
 int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err) must_check;
 int vm_remove_share(struct vm *vm, const char *name, struct err *err) must_check;

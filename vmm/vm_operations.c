@@ -87,17 +87,20 @@ int vm_set_memory(struct vm *vm, uint32_t mib, struct err *err)
 	return 0;
 }
 
-int vm_add_net(struct vm *vm, const uint8_t mac[6], int tap, struct err *err)
+int vm_add_net(struct vm *vm, const char *id, const uint8_t mac[6], int tap, struct err *err)
 {
 	struct virtio_device *virtio;
-	int own = fcntl(tap, F_DUPFD_CLOEXEC, 0);
+	int own;
 
+	if (strlen(id) >= CONFIG_DEVICE_ID_MAX)
+		return err_msg(err, EINVAL, "network device '%s': the name is too long", id);
+	own = fcntl(tap, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		return err_set(err, errno, "take the tap");
 	virtio = net_new(vm->mem, vm->loop, own, mac, vm->config->net_rate, err);
 	if (!virtio)
 		close(own);
-	return devices_insert_net(&vm->devices, virtio, mac, err);
+	return devices_insert_net(&vm->devices, virtio, id, mac, err);
 }
 
 int vm_remove_net(struct vm *vm, const uint8_t mac[6], struct err *err)
@@ -113,7 +116,7 @@ int vm_add_disk(struct vm *vm, const char *id, int fd, struct err *err)
 
 	if (!vm->config->late_disks || !vm->disk_ring)
 		return err_msg(err, ENOTSUP, "this VM takes no disks while it runs");
-	if (strlen(id) >= CONFIG_DISK_ID_MAX)
+	if (strlen(id) >= CONFIG_DEVICE_ID_MAX)
 		return err_msg(err, EINVAL, "disk '%s': the name is too long", id);
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
@@ -124,9 +127,9 @@ int vm_add_disk(struct vm *vm, const char *id, int fd, struct err *err)
 	return devices_insert_disk(&vm->devices, virtio, id, err);
 }
 
-int vm_remove_disks(struct vm *vm, const char *prefix, struct err *err)
+int vm_remove_devices(struct vm *vm, const char *prefix, struct err *err)
 {
-	return devices_remove_disks(&vm->devices, prefix, err);
+	return devices_remove(&vm->devices, prefix, err);
 }
 
 int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err)

@@ -52,6 +52,44 @@ static void test_a_second_container_of_that_name_is_refused(void **state)
 	assert_non_null(strstr(err.msg, "does not exist"));
 }
 
+static int join(struct state *state, const char *id)
+{
+	struct err err;
+
+	return state_create(state, root, id, &err) == 0 ? state_join_vm(state, root, "owner", &err) : -1;
+}
+
+/* The VM's owner has number 0; whoever gives one back makes room for the next. */
+static void test_networks_of_a_vm(void **state)
+{
+	struct state owner, a, b, shares, found;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(state_create(&owner, root, "owner", &err), 0);
+	assert_true(join(&a, "a") == 0 && join(&b, "b") == 0 && join(&shares, "shares") == 0);
+	assert_int_equal(state_take_network(&a, &err), 0);
+	assert_int_equal(state_take_network(&b, &err), 0);
+	assert_int_equal(state_share_network(&shares, a.network, &err), 0);
+	assert_int_equal(owner.network, 0);
+	assert_int_equal(a.network, 1);
+	assert_int_equal(b.network, 2);
+	assert_int_equal(state_open(&found, root, "shares", &err), 0);
+	assert_true(found.network == 1 && !found.owns_network);
+	state_leave_network(&found); /* not its own */
+	state_close(&found);
+	assert_int_equal(state_open(&found, root, "b", &err), 0);
+	assert_true(found.network == 2 && found.owns_network);
+	state_close(&found);
+	state_leave_network(&a);
+	assert_int_equal(state_take_network(&shares, &err), 0);
+	assert_int_equal(shares.network, 1);
+	state_close(&owner);
+	state_close(&a);
+	state_close(&b);
+	state_close(&shares);
+}
+
 /* A reused pid is another process: the start time tells. */
 static void test_a_process_is_identified_by_its_start(void **state)
 {
@@ -78,4 +116,4 @@ static void test_a_process_is_identified_by_its_start(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TESTS(T(test_ids), T(test_a_second_container_of_that_name_is_refused), T(test_a_process_is_identified_by_its_start))
+TESTS(T(test_ids), T(test_a_second_container_of_that_name_is_refused), T(test_networks_of_a_vm), T(test_a_process_is_identified_by_its_start))
