@@ -187,9 +187,15 @@ bool connection_flush(struct connection *conn)
 	return !conn->guest_sends_no_more || shutdown(conn->fd, SHUT_WR) == 0;
 }
 
+/*
+ * Linux takes no more of our credit than it gives itself ("vsock/virtio: cap TX credit to local buffer size"): a guest with a
+ * smaller buffer waits long before half of ours is used.
+ */
 void connection_offer_credit(struct connection *conn)
 {
-	if (conn->state == STATE_ESTABLISHED && conn->fwd_cnt - conn->fwd_cnt_told >= BUFFER / 2)
+	uint32_t used = conn->guest_buf_alloc < BUFFER ? conn->guest_buf_alloc : BUFFER;
+
+	if (conn->state == STATE_ESTABLISHED && conn->fwd_cnt != conn->fwd_cnt_told && conn->fwd_cnt - conn->fwd_cnt_told >= used / 2)
 		conn->due |= DUE_CREDIT;
 }
 
