@@ -259,7 +259,11 @@ static const struct virtio_device_ops net_ops = {
 struct virtio_device *net_new(const struct memory *mem, struct loop *loop, int tap, const uint8_t mac[NET_MAC_BYTES],
 			      uint64_t bytes_per_second, struct err *err)
 {
-	uint64_t features = FEATURE(MAC) | FEATURE(STATUS) | FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) |
+	/*
+	 * No STATUS: the link is always up. With it Linux first marks it as down, and may take a second to notice that it is not
+	 * (net/core/link_watch.c): programs that start at once would find no network.
+	 */
+	uint64_t features = FEATURE(MAC) | FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) |
 			    FEATURE(HOST_TSO6) | FEATURE(GUEST_TSO4) | FEATURE(GUEST_TSO6) | FEATURE(MRG_RXBUF);
 	struct net *net = calloc(1, sizeof(*net));
 
@@ -270,7 +274,6 @@ struct virtio_device *net_new(const struct memory *mem, struct loop *loop, int t
 	net->loop = loop;
 	net->tap = net->rx.timer = net->tx.timer = -1;
 	memcpy(net->config.mac, mac, NET_MAC_BYTES);
-	net->config.status = VIRTIO_NET_S_LINK_UP;
 	if (virtio_device_init(&net->device, &net_ops, mem, features, &net->config, sizeof(net->config), err) < 0) {
 		net_free(&net->device);
 		return NULL;
