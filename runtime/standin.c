@@ -25,8 +25,9 @@
 #include "runtime/oom.h"
 #include "runtime/preserve.h"
 #include "runtime/runtime.h"
-#include "runtime/standin_root.h"
 #include "runtime/standin_network.h"
+#include "runtime/standin_root.h"
+#include "runtime/vm_control.h"
 #include "runtime/vm_owner.h"
 
 #define VARIABLE "_CELLA_STANDIN"
@@ -356,6 +357,15 @@ static int run_create_hooks(const struct standin *standin, const json_t *config,
 	return ret;
 }
 
+static int follow_network(struct standin *standin, struct err *err)
+{
+	/* For life, in either case. */
+	int control = owns_vm(standin) ? standin->owner.control : vm_control_open(standin->job.vm_dir, err);
+
+	return control < 0 ? control :
+			     standin_network_start(&standin->network, &standin->job, control, standin->loop, standin->agent, err);
+}
+
 /* What has to be seen of the container where engines look for it. */
 static int take_place(struct standin *standin, struct err *err)
 {
@@ -366,7 +376,7 @@ static int take_place(struct standin *standin, struct err *err)
 	if (ret == 0 && owns_vm(standin))
 		ret = vm_owner_start(&standin->owner, standin->agent, err);
 	if (ret == 0 && standin->job.follow_network)
-		ret = standin_network_start(&standin->network, &standin->job, standin->loop, standin->agent, err);
+		ret = follow_network(standin, err);
 	if (ret < 0)
 		return ret;
 	request = cella__agent__create_container_request__unpack(NULL, standin->job.request_len, standin->request);

@@ -8,7 +8,6 @@
 
 #include "agent/ports.h"
 #include "lib/log.h"
-#include "runtime/vm_control.h"
 
 /* Not all hosts have the netfilter that it needs; without it all else works. */
 static void forward_ports(struct standin_network *network, const struct standin_job *job, struct loop *loop,
@@ -21,14 +20,12 @@ static void forward_ports(struct standin_network *network, const struct standin_
 		log_warn("ports that are published over the loopback interface cannot be reached: %s", err.msg);
 }
 
-int standin_network_start(struct standin_network *network, const struct standin_job *job, struct loop *loop,
+int standin_network_start(struct standin_network *network, const struct standin_job *job, int control, struct loop *loop,
 			  struct ttrpc *agent, struct err *err)
 {
 	if (job->forward_ports)
 		forward_ports(network, job, loop, agent);
-	network->control = vm_control_open(job->vm_dir, err);
-	if (network->control < 0 ||
-	    network_follow_prepare(&network->follow, network->control, job, err) < 0 ||
+	if (network_follow_prepare(&network->follow, control, job, err) < 0 ||
 	    names_prepare(&network->names, job->vm_dir, job->network, err) < 0 ||
 	    names_start(&network->names, loop, err) < 0)
 		return -err->code;

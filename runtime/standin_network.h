@@ -16,14 +16,13 @@
 
 /* Lives as long as the stand-in. All zero before. */
 struct standin_network {
-	int control; /* the VMM's control socket, owned */
 	struct network_follow follow;
 	struct names names;
 	struct forward forward;
 };
 
-/* Begins to follow, once the container is there. */
-int standin_network_start(struct standin_network *network, const struct standin_job *job, struct loop *loop,
+/* Begins to follow, once the container is there. control: the VMM's socket, borrowed as all others. */
+int standin_network_start(struct standin_network *network, const struct standin_job *job, int control, struct loop *loop,
 			  struct ttrpc *agent, struct err *err) must_check;
 
 /* Removes what a stand-in that has ended leaves behind in the VM's directory. network: the number (state.h). */
