@@ -274,9 +274,13 @@ static int choose_network(struct containers *containers, struct container *conta
 			  const Cella__Agent__CreateContainerRequest *request, struct err *err)
 {
 	if (request->own_network) {
-		container->network = network_namespace_new(err);
+		int network = network_namespace_new(err);
+
+		if (network < 0)
+			return network;
+		container->network = network;
 		container->network_number = request->own_network;
-		return container->network < 0 ? -err->code : 0;
+		return 0;
 	}
 	for (size_t i = 0; i < request->n_namespaces; i++) {
 		const Cella__Agent__SharedNamespace *wanted = request->namespaces[i];
@@ -287,9 +291,10 @@ static int choose_network(struct containers *containers, struct container *conta
 		if (!other)
 			return err_msg(err, ESRCH, "linux.namespaces: container %s, whose network is to be shared, does not exist",
 				       wanted->container);
-		container->network = other->network == NETWORK_OF_GUEST ? NETWORK_OF_GUEST :
-									  fcntl(other->network, F_DUPFD_CLOEXEC, 0);
-		if (container->network < 0 && other->network != NETWORK_OF_GUEST)
+		if (other->network == NETWORK_OF_GUEST)
+			continue;
+		container->network = fcntl(other->network, F_DUPFD_CLOEXEC, 0);
+		if (container->network < 0)
 			return err_set(err, errno, "share a network");
 	}
 	return 0;
