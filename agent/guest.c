@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
+#include <linux/virtio_ids.h>
 #include <net/if.h>
 #include <limits.h>
 #include <stdio.h>
@@ -113,6 +114,35 @@ int guest_add_entropy(const uint8_t *bytes, size_t len, struct err *err)
 	return 0;
 }
 
+static long read_number(const char *slot, const char *device, const char *file)
+{
+	char path[PATH_MAX];
+	auto_free char *text = NULL;
+	struct err ignored;
+
+	snprintf(path, sizeof(path), PLATFORM "/devices/%s/%s/%s", slot, device, file);
+	text = io_read_file(AT_FDCWD, path, 64, NULL, &ignored);
+	return text ? strtol(text, NULL, 16) : -1;
+}
+
+/*
+ * Whether a network device went without its driver having let go (whoever asked for it was killed), and another one came
+ * in its place or not: the window says that no driver has set the device up (virtio 1.2, 3.1.1).
+ */
+static bool is_stale(const char *slot)
+{
+	char path[PATH_MAX];
+	auto_dir directory = NULL;
+	struct dirent *entry;
+
+	snprintf(path, sizeof(path), PLATFORM "/devices/%s", slot);
+	directory = opendir(path);
+	while (directory && (entry = readdir(directory)))
+		if (!strncmp(entry->d_name, "virtio", 6) && read_number(slot, entry->d_name, "device") == VIRTIO_ID_NET)
+			return read_number(slot, entry->d_name, "status") == 0;
+	return false;
+}
+
 int guest_find_devices(struct err *err)
 {
 	DIR *directory = opendir(PLATFORM "/devices");
@@ -128,9 +158,13 @@ int guest_find_devices(struct err *err)
 		if (!strstr(entry->d_name, ".virtio"))
 			continue;
 		snprintf(driver, sizeof(driver), PLATFORM "/devices/%s/driver", entry->d_name);
-		if (access(driver, F_OK) == 0)
-			continue;
-		ret = io_write_file(AT_FDCWD, DRIVER "/bind", entry->d_name, err);
+		if (access(driver, F_OK) == 0) {
+			if (!is_stale(entry->d_name))
+				continue;
+			ret = io_write_file(AT_FDCWD, DRIVER "/unbind", entry->d_name, err);
+		}
+		if (ret == 0)
+			ret = io_write_file(AT_FDCWD, DRIVER "/bind", entry->d_name, err);
 		if (ret == -ENODEV) /* still empty */
 			ret = 0;
 	}
