@@ -116,4 +116,5 @@ static void test_a_process_is_identified_by_its_start(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TESTS(T(test_ids), T(test_a_second_container_of_that_name_is_refused), T(test_networks_of_a_vm), T(test_a_process_is_identified_by_its_start))
+TESTS(T(test_ids), T(test_a_second_container_of_that_name_is_refused), T(test_networks_of_a_vm),
+      T(test_a_process_is_identified_by_its_start))

@@ -175,41 +175,44 @@ static void test_a_port_that_nobody_has_is_reset(void **state)
 	assert_int_equal(received_count(), 2);
 }
 
-static void test_a_guest_that_exceeds_its_credit_is_reset(void **state)
+/* The guest's port 5 connects to port 77 of the host, where we are. */
+static int accept_guest(void)
 {
-	static char data[60000];
 	char service[128];
 	struct err err;
 	int fd, peer;
 
-	(void)state;
 	snprintf(service, sizeof(service), "%s_77", path);
 	fd = fdpass_listen(service, 1, &err);
 	guest_sends(VIRTIO_VSOCK_OP_REQUEST, 77, 5, NULL, 0);
 	assert_int_equal(received(0).op, VIRTIO_VSOCK_OP_RESPONSE);
 	peer = accept(fd, NULL, NULL);
+	close(fd);
+	return peer;
+}
+
+static void test_a_guest_that_exceeds_its_credit_is_reset(void **state)
+{
+	static char data[60000];
+	int peer = accept_guest();
+
+	(void)state;
 	/* The other side reads nothing: after the socket's buffer and the credit nothing more is taken. */
 	for (int i = 0; i < 60 && received(received_count() - 1).op != VIRTIO_VSOCK_OP_RST; i++)
 		guest_sends(VIRTIO_VSOCK_OP_RW, 77, 5, data, sizeof(data));
 	assert_int_equal(received(received_count() - 1).op, VIRTIO_VSOCK_OP_RST);
 	close(peer);
-	close(fd);
 }
 
 /* A guest that uses only as much of our credit as it gives itself is told of more before it has to wait. */
 static void test_a_guest_with_a_small_buffer_gets_credit_in_time(void **state)
 {
-	static char data[2048];
-	char service[128];
-	struct err err;
-	int fd, peer;
+	static char data[1024];
+	int peer;
 
 	(void)state;
-	snprintf(service, sizeof(service), "%s_77", path);
-	fd = fdpass_listen(service, 1, &err);
 	guest_buffer = 4096;
-	guest_sends(VIRTIO_VSOCK_OP_REQUEST, 77, 5, NULL, 0);
-	peer = accept(fd, NULL, NULL);
+	peer = accept_guest();
 	guest_sends(VIRTIO_VSOCK_OP_RW, 77, 5, data, 1024);
 	assert_int_equal(received_count(), 1);
 	guest_sends(VIRTIO_VSOCK_OP_RW, 77, 5, data, 1024);
@@ -217,7 +220,6 @@ static void test_a_guest_with_a_small_buffer_gets_credit_in_time(void **state)
 	assert_int_equal(received(1).fwd_cnt, 2048);
 	guest_buffer = 65536;
 	close(peer);
-	close(fd);
 }
 
 static void test_packets_that_lie_about_their_length_stop_the_device(void **state)
@@ -271,5 +273,6 @@ static void test_a_request_that_is_held_is_served_by_the_next_device(void **stat
 
 TESTS(T(test_the_host_reaches_a_guest_port), T(test_bytes_of_a_closed_socket_wait_for_credit),
       T(test_bad_handshakes_are_dropped), T(test_a_port_that_nobody_has_is_reset),
-      T(test_a_guest_that_exceeds_its_credit_is_reset), T(test_a_guest_with_a_small_buffer_gets_credit_in_time), T(test_packets_that_lie_about_their_length_stop_the_device),
+      T(test_a_guest_that_exceeds_its_credit_is_reset), T(test_a_guest_with_a_small_buffer_gets_credit_in_time),
+      T(test_packets_that_lie_about_their_length_stop_the_device),
       T(test_a_request_that_is_held_is_served_by_the_next_device))
