@@ -126,8 +126,8 @@ static long read_number(const char *slot, const char *device, const char *file)
 }
 
 /*
- * Whether a network device went without its driver having let go (whoever asked for it was killed), and another one came
- * in its place or not: the window says that no driver has set the device up (virtio 1.2, 3.1.1).
+ * Whether a network device went without its driver having let go (its container hid it, or whoever asked for it was killed),
+ * and another one came in its place or not: the window says that no driver has set the device up (virtio 1.2, 3.1.1).
  */
 static bool is_stale(const char *slot)
 {

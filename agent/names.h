@@ -18,7 +18,10 @@ struct names;
 /* network: its number (agent.proto). */
 struct names *names_new(struct loop *loop, unsigned int network, struct err *err);
 
-/* Serves the network namespace that the agent is in from now on; again is no error. A container that uses the port itself has it first. */
+/*
+ * Serves the network namespace that the agent is in from now on; again is no error. A container that uses the port itself has
+ * it first.
+ */
 int names_serve(struct names *names, struct err *err) must_check;
 
 /* May be NULL. */
