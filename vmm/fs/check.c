@@ -19,6 +19,7 @@ enum tail {
 	TAIL_KEY,	/* an extended attribute's name */
 	TAIL_SETXATTR,	/* its name and value */
 	TAIL_WRITE,	/* data */
+	TAIL_IOCTL,	/* its argument */
 	TAIL_FORGETS,	/* an array */
 	TAIL_INIT,
 };
@@ -63,6 +64,7 @@ static const struct rule rules[] = {
 	RULE(FUSE_CREATE, sizeof(struct fuse_create_in), TAIL_NAME),
 	RULE(FUSE_DESTROY, 0, TAIL_NONE),
 	RULE(FUSE_BATCH_FORGET, sizeof(struct fuse_batch_forget_in), TAIL_FORGETS),
+	RULE(FUSE_IOCTL, sizeof(struct fuse_ioctl_in), TAIL_IOCTL),
 	RULE(FUSE_FALLOCATE, sizeof(struct fuse_fallocate_in), TAIL_NONE),
 	RULE(FUSE_READDIRPLUS, sizeof(struct fuse_read_in), TAIL_NONE),
 	RULE(FUSE_RENAME2, sizeof(struct fuse_rename2_in), TAIL_TWO_NAMES),
@@ -119,6 +121,7 @@ static int check_tail(enum tail tail, const void *fixed, const char *rest, size_
 {
 	const struct fuse_batch_forget_in *forgets = fixed;
 	const struct fuse_write_in *write = fixed;
+	const struct fuse_ioctl_in *ioctl = fixed;
 	int n;
 
 	switch (tail) {
@@ -139,6 +142,8 @@ static int check_tail(enum tail tail, const void *fixed, const char *rest, size_
 		return check_setxattr(fixed, rest, len);
 	case TAIL_WRITE:
 		return write->size == len ? 0 : -EINVAL;
+	case TAIL_IOCTL:
+		return ioctl->in_size == len ? 0 : -EINVAL;
 	case TAIL_FORGETS:
 		return forgets->count <= len / sizeof(struct fuse_forget_one) ? 0 : -EINVAL;
 	}

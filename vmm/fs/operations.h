@@ -83,6 +83,10 @@ void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size);
 void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name);
 
+/* inode_flags.c */
+void op_ioctl(fuse_req_t req, fuse_ino_t id, unsigned int command, void *argument, struct fuse_file_info *fi,
+	      unsigned int flags, const void *in, size_t in_size, size_t out_size);
+
 /* files.c */
 void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);

@@ -91,6 +91,9 @@
 	ALLOW(getxattr)		 /* extended attributes */                                                              \
 	ALLOW(listxattr)	 /* extended attributes */                                                              \
 	ALLOW(removexattr)	 /* extended attributes */                                                              \
+	ALLOW_IOCTL(FS_IOC_GETFLAGS) /* chattr's flags */                                                               \
+	ALLOW_IOCTL(FS_IOC_FSGETXATTR) /* chattr's flags */                                                             \
+	ALLOW_IOCTL(FS_IOC_SETFLAGS) /* chattr's flags */                                                               \
 	ALLOW(setfsuid)		 /* become_caller */                                                                    \
 	ALLOW(setfsgid)		 /* become_caller */                                                                    \
 	ALLOW(fcntl)		 /* open_share */                                                                       \
