@@ -13,6 +13,7 @@
 
 #include "agent/guest.h"
 #include "agent/network_namespace.h"
+#include "agent/routes.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -31,11 +32,6 @@ struct find {
 	const ProtobufCBinaryData *mac;
 	int index; /* 0: not found */
 };
-
-static int family_of(const ProtobufCBinaryData *ip)
-{
-	return ip->len == 4 ? AF_INET : ip->len == 16 ? AF_INET6 : AF_UNSPEC;
-}
 
 static int match_mac(const struct nlmsghdr *header, void *ctx)
 {
@@ -164,7 +160,7 @@ static int set_link(int fd, int index, const Cella__Agent__Interface *interface,
 
 static int add_address(int fd, int index, const Cella__Agent__Address *address, struct err *err)
 {
-	int family = family_of(&address->ip);
+	int family = netlink_family(address->ip.len);
 	struct ifaddrmsg info = {
 		.ifa_family = (uint8_t)family,
 		.ifa_prefixlen = (uint8_t)address->prefix,
@@ -206,54 +202,9 @@ static int index_of(const char *name, struct err *err)
 	return index ? (int)index : err_msg(err, ENODEV, "there is no interface %s", name);
 }
 
-static void begin_route(struct netlink_message *message, uint16_t type, uint16_t flags, const Cella__Agent__Route *route, int index)
-{
-	const ProtobufCBinaryData *ip = &route->destination->ip;
-	struct rtmsg info = {
-		.rtm_family = (uint8_t)family_of(ip),
-		.rtm_dst_len = (uint8_t)route->destination->prefix,
-		.rtm_table = RT_TABLE_MAIN,
-		.rtm_protocol = type == RTM_NEWROUTE ? RTPROT_STATIC : RTPROT_UNSPEC,
-		.rtm_scope = type == RTM_NEWROUTE ? (uint8_t)route->scope : RT_SCOPE_NOWHERE,
-		.rtm_type = type == RTM_NEWROUTE ? RTN_UNICAST : RTN_UNSPEC,
-	};
-
-	netlink_begin(message, type, flags, &info, sizeof(info));
-	if (info.rtm_dst_len)
-		netlink_put(message, RTA_DST, ip->data, ip->len);
-	if (route->metric)
-		netlink_put_u32(message, RTA_PRIORITY, route->metric);
-	netlink_put_u32(message, RTA_OIF, (uint32_t)index);
-}
-
-/* The same destination over another interface is another route, with the same metric if need be: nothing is replaced. */
-static int add_route(int fd, const Cella__Agent__Route *route, struct err *err)
-{
-	const ProtobufCBinaryData *ip = &route->destination->ip;
-	int index = index_of(route->interface, err);
-	struct netlink_message message;
-	struct err ignored;
-
-	if (index < 0)
-		return index;
-	if (family_of(ip) == AF_UNSPEC || route->destination->prefix > ip->len * 8 ||
-	    (route->gateway.len && route->gateway.len != ip->len) || (route->source.len && route->source.len != ip->len))
-		return err_msg(err, EINVAL, "a route's addresses are malformed");
-	/* But the one that this interface had before. */
-	begin_route(&message, RTM_DELROUTE, 0, route, index);
-	if (netlink_request(fd, &message, &ignored, "remove a route") < 0 && ignored.code != ESRCH)
-		log_debug("%s", ignored.msg);
-	begin_route(&message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, route, index);
-	if (route->gateway.len)
-		netlink_put(&message, RTA_GATEWAY, route->gateway.data, route->gateway.len);
-	if (route->source.len)
-		netlink_put(&message, RTA_PREFSRC, route->source.data, route->source.len);
-	return netlink_request(fd, &message, err, "add a route");
-}
-
 static int add_neighbour(int fd, const Cella__Agent__Neighbour *neighbour, struct err *err)
 {
-	struct ndmsg info = { .ndm_family = (uint8_t)family_of(&neighbour->ip), .ndm_state = NUD_PERMANENT };
+	struct ndmsg info = { .ndm_family = (uint8_t)netlink_family(neighbour->ip.len), .ndm_state = NUD_PERMANENT };
 	int index = index_of(neighbour->interface, err);
 	struct netlink_message message;
 
@@ -266,23 +217,6 @@ static int add_neighbour(int fd, const Cella__Agent__Neighbour *neighbour, struc
 	netlink_put(&message, NDA_DST, neighbour->ip.data, neighbour->ip.len);
 	netlink_put(&message, NDA_LLADDR, neighbour->mac.data, neighbour->mac.len);
 	return netlink_request(fd, &message, err, "add a neighbour");
-}
-
-/* What a route needs comes first: routes to the link itself before those through a gateway on it. */
-static int add_routes(int fd, const Cella__Agent__Network *network, struct err *err)
-{
-	int ret = 0;
-
-	for (int through_gateway = 0; through_gateway <= 1; through_gateway++)
-		for (size_t i = 0; i < network->n_routes && ret == 0; i++) {
-			const Cella__Agent__Route *route = network->routes[i];
-
-			if (!route->destination)
-				ret = err_msg(err, EINVAL, "a route without a destination");
-			else if ((route->gateway.len > 0) == through_gateway)
-				ret = add_route(fd, route, err);
-		}
-	return ret;
 }
 
 /* What is done in a namespace, with the agent in it. */
@@ -311,7 +245,7 @@ static int set_up(const struct place *place, void *ctx, struct err *err)
 	for (size_t i = 0; i < network->n_interfaces && ret == 0; i++)
 		ret = set_up_interface(place, network->interfaces[i], err);
 	if (ret == 0)
-		ret = add_routes(place->fd, network, err);
+		ret = routes_set_up(place->fd, network, err);
 	for (size_t i = 0; i < network->n_neighbours && ret == 0; i++)
 		ret = add_neighbour(place->fd, network->neighbours[i], err);
 	return ret;

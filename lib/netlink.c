@@ -28,15 +28,16 @@ void netlink_begin(struct netlink_message *message, uint16_t type, uint16_t flag
 void netlink_put(struct netlink_message *message, uint16_t type, const void *data, size_t len)
 {
 	size_t at = NLMSG_ALIGN(message->header.nlmsg_len);
+	uint8_t *end = (uint8_t *)message + at; /* not message->bytes: gcc 12's sanitizers take that for the header alone */
 	struct rtattr attribute = { .rta_type = type, .rta_len = (uint16_t)RTA_LENGTH(len) };
 
 	if (at + RTA_SPACE(len) > sizeof(message->bytes)) {
 		message->too_long = true;
 		return;
 	}
-	memcpy(message->bytes + at, &attribute, sizeof(attribute));
+	memcpy(end, &attribute, sizeof(attribute));
 	if (len)
-		memcpy(message->bytes + at + RTA_LENGTH(0), data, len);
+		memcpy(end + RTA_LENGTH(0), data, len);
 	message->header.nlmsg_len = (uint32_t)(at + RTA_LENGTH(len));
 }
 
@@ -147,6 +148,11 @@ void netlink_attributes(const struct nlmsghdr *header, size_t len, const struct 
 		if (type <= max)
 			table[type] = attribute;
 	}
+}
+
+int netlink_family(size_t address_len)
+{
+	return address_len == 4 ? AF_INET : address_len == 16 ? AF_INET6 : AF_UNSPEC;
 }
 
 uint32_t netlink_u32(const struct rtattr *attribute, uint32_t otherwise)

@@ -53,6 +53,9 @@ int netlink_dump(int fd, struct netlink_message *message, netlink_visitor *visit
  */
 void netlink_attributes(const struct nlmsghdr *header, size_t len, const struct rtattr **table, size_t max);
 
+/* AF_INET or AF_INET6 for an address of that many bytes, AF_UNSPEC for any other. */
+int netlink_family(size_t address_len);
+
 /* An attribute's value as a number, `otherwise` if it is missing or shorter. */
 uint32_t netlink_u32(const struct rtattr *attribute, uint32_t otherwise);
 
