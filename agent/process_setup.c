@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "agent/caps.h"
+#include "agent/environment.h"
 #include "lib/cleanup.h"
 #include "lib/hooks.h"
 #include "lib/json.h"
@@ -66,21 +67,6 @@ int terminal_open(int root, const json_t *process, int *ret_master, struct err *
 	return slave;
 }
 
-static const char *find_env(const json_t *process, const char *name, const char *fallback)
-{
-	const json_t *env = json_object_get(process, "env"), *entry;
-	size_t len = strlen(name), i;
-	const char *found = fallback;
-
-	json_array_foreach(env, i, entry) {
-		const char *text = json_string_value(entry);
-
-		if (text && !strncmp(text, name, len) && text[len] == '=')
-			found = text + len + 1;
-	}
-	return found;
-}
-
 /* 0 if path names an executable file, else errno. */
 static int check_executable(const char *path)
 {
@@ -97,7 +83,7 @@ static int check_executable(const char *path)
 
 static int search_path(struct process_setup *setup, const char *name, struct err *err)
 {
-	auto_free char *path = strdup(find_env(setup->process, "PATH", DEFAULT_PATH));
+	auto_free char *path = strdup(environment_find(setup->process, "PATH", DEFAULT_PATH));
 	char *directory, *rest = path;
 	int found = ENOENT;
 
@@ -316,40 +302,6 @@ static char **string_array(const json_t *array)
 	return (char **)json_string_list(array);
 }
 
-/* HOME for programs that want it, as runc: from the container's passwd file, else "/". */
-static char **make_environment(const json_t *process)
-{
-	const json_t *env = json_object_get(process, "env");
-	size_t n = json_array_size(env);
-	char **list = string_array(env);
-	char line[1024], *home = NULL;
-	auto_file passwd = NULL;
-
-	if (!list || find_env(process, "HOME", NULL))
-		return list;
-	passwd = fopen("/etc/passwd", "re");
-	while (passwd && !home && fgets(line, sizeof(line), passwd)) {
-		char *rest = line, *fields[6];
-		size_t f = 0;
-
-		while (f < ARRAY_SIZE(fields) && (fields[f] = strsep(&rest, ":\n")))
-			f++;
-		if (f == ARRAY_SIZE(fields) &&
-		    (uid_t)strtoul(fields[2], NULL, 10) ==
-			    (uid_t)json_get_integer(json_object_get(process, "user"), "uid", 0) &&
-		    asprintf(&home, "HOME=%s", *fields[5] ? fields[5] : "/") < 0)
-			home = NULL;
-	}
-	list = realloc(list, (n + 2) * sizeof(*list));
-	if (!list)
-		return NULL;
-	for (n = 0; list[n]; n++)
-		;
-	list[n] = home ? home : (char *)"HOME=/";
-	list[n + 1] = NULL;
-	return list;
-}
-
 /* config.md, "startContainer": in the container, before the program. With no more power than it will have, seccomp's filter too. */
 static int run_start_hooks(const struct process_setup *setup, struct err *err)
 {
@@ -383,7 +335,7 @@ int process_exec(struct process_setup *setup, struct err *err)
 		ret = set_scheduling(setup->process, err);
 	if (ret == 0)
 		ret = set_personality(setup->config, err);
-	env = make_environment(setup->process);
+	env = environment_make(setup->process);
 	if (ret == 0 && (!args || !env))
 		ret = err_set(err, ENOMEM, "arguments");
 	/* Nobody else's descriptors: what the agent holds is close-on-exec, but an image's interpreter is not to know. */

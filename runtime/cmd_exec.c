@@ -82,9 +82,10 @@ static int set_user(json_t *process, const struct exec_options *options, struct 
 	return json_object_set_new(process, "user", user);
 }
 
+/* Inheritable ones, and so ambient ones, would outlive a change of user (CVE-2022-29162): runc and crun give none. */
 static void add_capabilities(json_t *process, const struct option_list *caps)
 {
-	static const char *const sets[] = { "bounding", "effective", "permitted", "inheritable", "ambient" };
+	static const char *const sets[] = { "bounding", "effective", "permitted" };
 	json_t *capabilities = json_object_get(process, "capabilities");
 
 	if (!caps->n)
