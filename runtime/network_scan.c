@@ -143,23 +143,14 @@ static int visit_address(const struct nlmsghdr *header, void *ctx)
 	return copy_attribute(&address->peer, attributes[IFA_LOCAL] ? attributes[IFA_ADDRESS] : NULL);
 }
 
-/* The main table's unicast routes, but for those that the kernel makes with each address. */
-static int visit_route(const struct nlmsghdr *header, void *ctx)
+/* One way of a route: through gateway, NULL: to the link itself. */
+static int add_route(struct network *network, const struct network_link *link, const struct rtmsg *info,
+		     const struct rtattr *const *attributes, const struct rtattr *gateway)
 {
 	static const uint8_t any[16];
-	const struct rtmsg *info = NLMSG_DATA(header);
-	const struct rtattr *attributes[RTA_MAX + 1];
-	struct network *network = ctx;
-	const struct network_link *link;
-	Cella__Agent__Route *route;
+	Cella__Agent__Route *route = append(&network->message->routes, &network->message->n_routes, sizeof(*route),
+					    (void (*)(void *))cella__agent__route__init);
 
-	netlink_attributes(header, sizeof(*info), attributes, RTA_MAX);
-	link = link_by_index(network, netlink_u32(attributes[RTA_OIF], 0));
-	if (!link || info->rtm_type != RTN_UNICAST || info->rtm_protocol == RTPROT_KERNEL ||
-	    netlink_u32(attributes[RTA_TABLE], info->rtm_table) != RT_TABLE_MAIN)
-		return 0;
-	route = append(&network->message->routes, &network->message->n_routes, sizeof(*route),
-		       (void (*)(void *))cella__agent__route__init);
 	if (!route)
 		return -ENOMEM;
 	route->interface = strdup(link->name);
@@ -173,9 +164,48 @@ static int visit_route(const struct nlmsghdr *header, void *ctx)
 	if (attributes[RTA_DST] ? copy_attribute(&route->destination->ip, attributes[RTA_DST]) < 0 :
 				  copy_bytes(&route->destination->ip, any, info->rtm_family == AF_INET ? 4 : 16) < 0)
 		return -ENOMEM;
-	if (copy_attribute(&route->gateway, attributes[RTA_GATEWAY]) < 0)
+	if (copy_attribute(&route->gateway, gateway) < 0)
 		return -ENOMEM;
 	return copy_attribute(&route->source, attributes[RTA_PREFSRC]);
+}
+
+/* A route with several next hops is as many routes in the guest, which takes the first that works. */
+static int add_next_hops(struct network *network, const struct rtmsg *info, const struct rtattr *const *attributes)
+{
+	const struct rtnexthop *hop = RTA_DATA(attributes[RTA_MULTIPATH]);
+	int left = (int)RTA_PAYLOAD(attributes[RTA_MULTIPATH]);
+	int ret = 0;
+
+	for (; ret == 0 && RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+		const struct network_link *link = link_by_index(network, (uint32_t)hop->rtnh_ifindex);
+		const struct rtattr *attribute = RTNH_DATA(hop), *gateway = NULL;
+		int rest = hop->rtnh_len - (int)RTNH_LENGTH(0);
+
+		for (; RTA_OK(attribute, rest); attribute = RTA_NEXT(attribute, rest))
+			if (attribute->rta_type == RTA_GATEWAY)
+				gateway = attribute;
+		if (link)
+			ret = add_route(network, link, info, attributes, gateway);
+	}
+	return ret;
+}
+
+/* The main table's unicast routes, but for those that the kernel makes with each address. */
+static int visit_route(const struct nlmsghdr *header, void *ctx)
+{
+	const struct rtmsg *info = NLMSG_DATA(header);
+	const struct rtattr *attributes[RTA_MAX + 1];
+	struct network *network = ctx;
+	const struct network_link *link;
+
+	netlink_attributes(header, sizeof(*info), attributes, RTA_MAX);
+	if (info->rtm_type != RTN_UNICAST || info->rtm_protocol == RTPROT_KERNEL ||
+	    netlink_u32(attributes[RTA_TABLE], info->rtm_table) != RT_TABLE_MAIN)
+		return 0;
+	if (attributes[RTA_MULTIPATH])
+		return add_next_hops(network, info, attributes);
+	link = link_by_index(network, netlink_u32(attributes[RTA_OIF], 0));
+	return link ? add_route(network, link, info, attributes, attributes[RTA_GATEWAY]) : 0;
 }
 
 static int visit_neighbour(const struct nlmsghdr *header, void *ctx)
