@@ -34,7 +34,6 @@
 #include "runtime/network.h"
 #include "runtime/pod.h"
 #include "runtime/preserve.h"
-#include "runtime/rootless.h"
 #include "runtime/seccomp.h"
 #include "runtime/settings.h"
 #include "runtime/share.h"
@@ -380,7 +379,7 @@ static int start_standin(struct creation *c, struct err *err)
 		job->follow_network = true;
 		job->network = c->state.network;
 	}
-	job->forward_ports = job->follow_network && rootless();
+	job->forward_ports = job->follow_network && network_forwards_ports(&c->network, c->config);
 	strcpy(job->id, c->state.id);
 	if (agent_make_token(job->token, err) < 0 || launch_set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)
 		return -err->code;

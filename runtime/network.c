@@ -18,6 +18,7 @@
 #include "lib/netlink.h"
 #include "runtime/network_scan.h"
 #include "runtime/network_tap.h"
+#include "runtime/rootless.h"
 
 /* linux.namespaces' network entry, or NULL. */
 static json_t *namespace_entry(const json_t *config)
@@ -53,6 +54,16 @@ void network_set_namespace_path(json_t *config, const char *path)
 {
 	if (network_is_new(config))
 		json_object_set_new(namespace_entry(config), "path", json_string(path));
+}
+
+bool network_forwards_ports(const struct network *network, const json_t *config)
+{
+	if (rootless() || (network->n == 0 && json_object_get(json_object_get(config, "linux"), "uidMappings")))
+		return true;
+	for (size_t i = 0; i < network->n; i++)
+		if (network->links[i].is_tap)
+			return true;
+	return false;
 }
 
 static _Noreturn void hold(const char *namespace_path, pid_t parent, int ready)

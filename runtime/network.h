@@ -22,6 +22,7 @@ struct network_link {
 	int index;
 	uint32_t mtu;
 	uint8_t mac[6];
+	bool is_tap; /* itself: a process of the host is at its other end (slirp4netns, pasta) */
 	int tap; /* owned */
 };
 
@@ -55,6 +56,12 @@ bool network_is_the_hosts(const json_t *config);
 /* Whether config.json wants a new network namespace, and: the one that is wanted is at this path. */
 bool network_is_new(const json_t *config);
 void network_set_namespace_path(json_t *config, const char *path);
+
+/*
+ * Whether published ports may be served within the namespace, as rootless engines do and others with slirp4netns (forward.h).
+ * Engines give a container that has a user namespace its network only after it was created: it is not known then.
+ */
+bool network_forwards_ports(const struct network *network, const json_t *config);
 
 /* 0 or -errno. */
 int network_take_over(struct network *network, const char *namespace_path, struct err *err) must_check;

@@ -71,6 +71,17 @@ static int visit_tap(struct network *network, int link, const struct rtattr *ali
 	return 0;
 }
 
+static bool is_tap(const struct rtattr *link_info)
+{
+	const struct rtattr *attribute = link_info ? RTA_DATA(link_info) : NULL;
+	int left = link_info ? (int)RTA_PAYLOAD(link_info) : 0;
+
+	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
+		if (attribute->rta_type == IFLA_INFO_KIND)
+			return RTA_PAYLOAD(attribute) == sizeof("tun") && !memcmp(RTA_DATA(attribute), "tun", sizeof("tun"));
+	return false;
+}
+
 /* Ethernet links that are up. Loopback, tunnels and what is down have no place in the guest. */
 static int visit_link(const struct nlmsghdr *header, void *ctx)
 {
@@ -94,6 +105,7 @@ static int visit_link(const struct nlmsghdr *header, void *ctx)
 		return -E2BIG;
 	link = &network->links[network->n++];
 	*link = (struct network_link){ .index = info->ifi_index, .tap = -1, .mtu = netlink_u32(attributes[IFLA_MTU], 1500) };
+	link->is_tap = is_tap(attributes[IFLA_LINKINFO]);
 	snprintf(link->name, sizeof(link->name), "%s", (const char *)RTA_DATA(attributes[IFLA_IFNAME]));
 	memcpy(link->mac, RTA_DATA(attributes[IFLA_ADDRESS]), MAC_BYTES);
 	return 0;
