@@ -44,14 +44,14 @@ static char *find_home(uid_t uid)
 	return home;
 }
 
-/* Whether a variable has not been seen yet. */
-static bool is_first(json_t *seen, const char *variable)
+/* 1: the variable has not been seen yet; 0: it has; -1: there is too little memory to tell. */
+static int note_variable(json_t *seen, const char *variable)
 {
 	auto_free char *name = strndup(variable, strcspn(variable, "="));
 
-	if (!name || json_object_get(seen, name))
-		return false;
-	return json_object_set_new_nocheck(seen, name, json_true()) == 0;
+	if (name && json_object_get(seen, name))
+		return 0;
+	return name && json_object_set_new_nocheck(seen, name, json_true()) == 0 ? 1 : -1;
 }
 
 char **environment_make(const json_t *process)
@@ -60,17 +60,20 @@ char **environment_make(const json_t *process)
 	size_t n = json_array_size(env), first = n;
 	auto_free char **list = calloc(n + 2, sizeof(*list));
 	json_t *seen = json_object();
+	bool enough_memory = list && seen;
 
-	if (!list || !seen) {
+	/* From the end, where the values are that count. */
+	for (size_t i = n; enough_memory && i > 0; i--) {
+		char *variable = (char *)json_string_value(json_array_get(env, i - 1));
+		int is_new = variable ? note_variable(seen, variable) : 0;
+
+		if (is_new > 0)
+			list[--first] = variable;
+		enough_memory = is_new >= 0;
+	}
+	if (!enough_memory) {
 		json_decref(seen);
 		return NULL;
-	}
-	/* From the end, where the values are that count. */
-	for (size_t i = n; i > 0; i--) {
-		char *variable = (char *)json_string_value(json_array_get(env, i - 1));
-
-		if (variable && is_first(seen, variable))
-			list[--first] = variable;
 	}
 	if (!json_object_get(seen, "HOME")) {
 		char *home = find_home((uid_t)json_get_integer(json_object_get(process, "user"), "uid", 0));

@@ -55,18 +55,22 @@ static int add_route(int fd, const Cella__Agent__Route *route, struct err *err)
 		netlink_put(&message, RTA_GATEWAY, route->gateway.data, route->gateway.len);
 	if (route->source.len)
 		netlink_put(&message, RTA_PREFSRC, route->source.data, route->source.len);
-	return netlink_request(fd, &message, err, "add a route") < 0 && err->code != EEXIST ? -err->code : 0;
+	if (netlink_request(fd, &message, err, "add a route") < 0 && err->code != EEXIST)
+		return err_wrap(err, "interface %s", route->interface);
+	return 0;
 }
 
-/* Routes that were ours and are not any more. */
+/* A route that was ours and is not any more. */
+struct stale_route {
+	struct rtmsg info;
+	uint32_t index, metric;
+	bool has_gateway;
+	uint8_t destination[16], gateway[16];
+};
+
 struct stale {
 	const Cella__Agent__Network *network;
-	struct {
-		struct rtmsg info;
-		uint32_t index, metric;
-		bool has_gateway;
-		uint8_t destination[16], gateway[16];
-	} *routes; /* owned */
+	struct stale_route *routes; /* owned */
 	size_t n;
 };
 
@@ -115,44 +119,42 @@ static int note_stale(const struct nlmsghdr *header, void *ctx)
 	const struct rtmsg *info = NLMSG_DATA(header);
 	const struct rtattr *attributes[RTA_MAX + 1];
 	struct stale *stale = ctx;
-	void *grown;
+	struct stale_route *grown, *route;
 
 	netlink_attributes(header, sizeof(*info), attributes, RTA_MAX);
 	if (info->rtm_protocol != RTPROT_STATIC || info->rtm_type != RTN_UNICAST ||
 	    netlink_u32(attributes[RTA_TABLE], info->rtm_table) != RT_TABLE_MAIN || !is_replaced(stale, info, attributes))
 		return 0;
-	grown = reallocarray(stale->routes, stale->n + 1, sizeof(*stale->routes));
+	grown = reallocarray(stale->routes, stale->n + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	stale->routes = grown;
-	memset(&stale->routes[stale->n], 0, sizeof(*stale->routes));
-	stale->routes[stale->n].info = *info;
-	stale->routes[stale->n].index = netlink_u32(attributes[RTA_OIF], 0);
-	stale->routes[stale->n].metric = netlink_u32(attributes[RTA_PRIORITY], 0);
-	stale->routes[stale->n].has_gateway = attributes[RTA_GATEWAY];
-	copy_address(stale->routes[stale->n].destination, attributes[RTA_DST]);
-	copy_address(stale->routes[stale->n++].gateway, attributes[RTA_GATEWAY]);
+	route = &stale->routes[stale->n++];
+	*route = (struct stale_route){
+		.info = *info,
+		.index = netlink_u32(attributes[RTA_OIF], 0),
+		.metric = netlink_u32(attributes[RTA_PRIORITY], 0),
+		.has_gateway = attributes[RTA_GATEWAY] != NULL,
+	};
+	copy_address(route->destination, attributes[RTA_DST]);
+	copy_address(route->gateway, attributes[RTA_GATEWAY]);
 	return 0;
 }
 
-static int remove_stale(int fd, const struct stale *stale, struct err *err)
+static int remove_route(int fd, const struct stale_route *route, struct err *err)
 {
-	for (size_t i = 0; i < stale->n; i++) {
-		size_t len = stale->routes[i].info.rtm_family == AF_INET ? 4 : 16;
-		struct netlink_message message;
+	size_t len = route->info.rtm_family == AF_INET ? 4 : 16;
+	struct netlink_message message;
 
-		netlink_begin(&message, RTM_DELROUTE, 0, &stale->routes[i].info, sizeof(stale->routes[i].info));
-		if (stale->routes[i].info.rtm_dst_len)
-			netlink_put(&message, RTA_DST, stale->routes[i].destination, len);
-		if (stale->routes[i].has_gateway)
-			netlink_put(&message, RTA_GATEWAY, stale->routes[i].gateway, len);
-		netlink_put_u32(&message, RTA_PRIORITY, stale->routes[i].metric);
-		netlink_put_u32(&message, RTA_OIF, stale->routes[i].index);
-		/* The guest may have removed it first. */
-		if (netlink_request(fd, &message, err, "remove a route") < 0 && err->code != ESRCH)
-			return -err->code;
-	}
-	return 0;
+	netlink_begin(&message, RTM_DELROUTE, 0, &route->info, sizeof(route->info));
+	if (route->info.rtm_dst_len)
+		netlink_put(&message, RTA_DST, route->destination, len);
+	if (route->has_gateway)
+		netlink_put(&message, RTA_GATEWAY, route->gateway, len);
+	netlink_put_u32(&message, RTA_PRIORITY, route->metric);
+	netlink_put_u32(&message, RTA_OIF, route->index);
+	/* The guest may have removed it first. */
+	return netlink_request(fd, &message, err, "remove a route") < 0 && err->code != ESRCH ? -err->code : 0;
 }
 
 static int remove_replaced(int fd, const Cella__Agent__Network *network, struct err *err)
@@ -164,8 +166,8 @@ static int remove_replaced(int fd, const Cella__Agent__Network *network, struct 
 
 	netlink_begin(&message, RTM_GETROUTE, 0, &all, sizeof(all));
 	ret = netlink_dump(fd, &message, note_stale, &stale, err, "list the routes");
-	if (ret == 0)
-		ret = remove_stale(fd, &stale, err);
+	for (size_t i = 0; i < stale.n && ret == 0; i++)
+		ret = remove_route(fd, &stale.routes[i], err);
 	free(stale.routes);
 	return ret;
 }

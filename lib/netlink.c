@@ -150,6 +150,14 @@ void netlink_attributes(const struct nlmsghdr *header, size_t len, const struct 
 	}
 }
 
+const struct rtattr *netlink_find(const struct rtattr *first, size_t len, uint16_t type)
+{
+	for (; RTA_OK(first, len); first = RTA_NEXT(first, len))
+		if ((first->rta_type & NLA_TYPE_MASK) == type)
+			return first;
+	return NULL;
+}
+
 int netlink_family(size_t address_len)
 {
 	return address_len == 4 ? AF_INET : address_len == 16 ? AF_INET6 : AF_UNSPEC;

@@ -53,6 +53,9 @@ int netlink_dump(int fd, struct netlink_message *message, netlink_visitor *visit
  */
 void netlink_attributes(const struct nlmsghdr *header, size_t len, const struct rtattr **table, size_t max);
 
+/* The first attribute of that type among those in len bytes from first on, or NULL: for nested ones. */
+const struct rtattr *netlink_find(const struct rtattr *first, size_t len, uint16_t type);
+
 /* AF_INET or AF_INET6 for an address of that many bytes, AF_UNSPEC for any other. */
 int netlink_family(size_t address_len);
 

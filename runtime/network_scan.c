@@ -73,13 +73,10 @@ static int visit_tap(struct network *network, int link, const struct rtattr *ali
 
 static bool is_tap(const struct rtattr *link_info)
 {
-	const struct rtattr *attribute = link_info ? RTA_DATA(link_info) : NULL;
-	int left = link_info ? (int)RTA_PAYLOAD(link_info) : 0;
+	const struct rtattr *kind =
+		link_info ? netlink_find(RTA_DATA(link_info), RTA_PAYLOAD(link_info), IFLA_INFO_KIND) : NULL;
 
-	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
-		if (attribute->rta_type == IFLA_INFO_KIND)
-			return RTA_PAYLOAD(attribute) == sizeof("tun") && !memcmp(RTA_DATA(attribute), "tun", sizeof("tun"));
-	return false;
+	return kind && RTA_PAYLOAD(kind) == sizeof("tun") && !memcmp(RTA_DATA(kind), "tun", sizeof("tun"));
 }
 
 /* Ethernet links that are up. Loopback, tunnels and what is down have no place in the guest. */
@@ -190,14 +187,10 @@ static int add_next_hops(struct network *network, const struct rtmsg *info, cons
 
 	for (; ret == 0 && RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		const struct network_link *link = link_by_index(network, (uint32_t)hop->rtnh_ifindex);
-		const struct rtattr *attribute = RTNH_DATA(hop), *gateway = NULL;
-		int rest = hop->rtnh_len - (int)RTNH_LENGTH(0);
 
-		for (; RTA_OK(attribute, rest); attribute = RTA_NEXT(attribute, rest))
-			if (attribute->rta_type == RTA_GATEWAY)
-				gateway = attribute;
 		if (link)
-			ret = add_route(network, link, info, attributes, gateway);
+			ret = add_route(network, link, info, attributes,
+					netlink_find(RTNH_DATA(hop), hop->rtnh_len - RTNH_LENGTH(0), RTA_GATEWAY));
 	}
 	return ret;
 }

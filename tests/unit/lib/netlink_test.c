@@ -116,6 +116,39 @@ static void test_the_kernel_answers(void **state)
 	close(fd);
 }
 
+static void test_nested_attributes_are_found_within_their_length(void **state)
+{
+	struct netlink_message message;
+	struct rtmsg info = { .rtm_family = AF_UNSPEC };
+	const struct rtattr *first, *found;
+	size_t len, nest;
+
+	(void)state;
+	netlink_begin(&message, RTM_NEWROUTE, 0, &info, sizeof(info));
+	nest = netlink_nest(&message, RTA_METRICS);
+	netlink_put_string(&message, 1, "tun");
+	netlink_put_u32(&message, 2, 7);
+	netlink_nest_end(&message, nest);
+	first = RTA_DATA((const struct rtattr *)(message.bytes + nest));
+	len = RTA_PAYLOAD((const struct rtattr *)(message.bytes + nest));
+	found = netlink_find(first, len, 2);
+	assert_non_null(found);
+	assert_int_equal(netlink_u32(found, 0), 7);
+	assert_null(netlink_find(first, len, 3));
+	assert_null(netlink_find(first, len - 1, 2));
+	assert_null(netlink_find(first, 0, 1));
+}
+
+static void test_a_family_is_told_by_the_length(void **state)
+{
+	(void)state;
+	assert_int_equal(netlink_family(4), AF_INET);
+	assert_int_equal(netlink_family(16), AF_INET6);
+	assert_int_equal(netlink_family(0), AF_UNSPEC);
+	assert_int_equal(netlink_family(6), AF_UNSPEC);
+}
+
 TESTS(cmocka_unit_test(test_attributes_go_in_and_come_out), cmocka_unit_test(test_nested_attributes),
       cmocka_unit_test(test_hostile_lengths), cmocka_unit_test(test_a_message_that_is_too_long_is_not_sent),
-      cmocka_unit_test(test_the_kernel_answers))
+      cmocka_unit_test(test_the_kernel_answers),
+      cmocka_unit_test(test_nested_attributes_are_found_within_their_length), cmocka_unit_test(test_a_family_is_told_by_the_length))
