@@ -189,9 +189,34 @@ void ttrpc_reply_error(struct ttrpc *conn, uint32_t stream, enum ttrpc_code code
 		shutdown(conn->fd, SHUT_RDWR);
 }
 
+static void *allocate_within(void *left, size_t size)
+{
+	size_t *bytes = left;
+
+	if (size > *bytes)
+		return NULL;
+	*bytes -= size;
+	return malloc(size);
+}
+
+static void release(void *left, void *memory)
+{
+	(void)left;
+	free(memory);
+}
+
+ProtobufCMessage *ttrpc_unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *payload, size_t len)
+{
+	size_t left = TTRPC_UNPACKED_MAX;
+	ProtobufCAllocator allocator = { .alloc = allocate_within, .free = release, .allocator_data = &left };
+
+	/* What it returns is freed by free(), as with the default allocator. */
+	return protobuf_c_message_unpack(descriptor, &allocator, len, payload);
+}
+
 static void handle_request(struct ttrpc *conn, uint32_t stream, const uint8_t *data, size_t len)
 {
-	Cella__Ttrpc__Request *request = cella__ttrpc__request__unpack(NULL, len, data);
+	Cella__Ttrpc__Request *request = (Cella__Ttrpc__Request *)ttrpc_unpack(&cella__ttrpc__request__descriptor, data, len);
 
 	if (!request)
 		ttrpc_reply_error(conn, stream, TTRPC_INVALID_ARGUMENT, "malformed request");
@@ -224,7 +249,7 @@ static void handle_response(struct ttrpc *conn, uint32_t stream, const uint8_t *
 
 	if (!call)
 		return; /* an answer that nobody waits for (any more) */
-	response = cella__ttrpc__response__unpack(NULL, len, data);
+	response = (Cella__Ttrpc__Response *)ttrpc_unpack(&cella__ttrpc__response__descriptor, data, len);
 	if (!response) {
 		err_msg(&err, EPROTO, "malformed answer");
 		call->answer(call->ctx, &err, NULL, 0);
@@ -420,7 +445,7 @@ static void answer_arrived(void *ctx, const struct err *err, const uint8_t *payl
 		waiting->err = *err;
 		return;
 	}
-	waiting->answer = protobuf_c_message_unpack(waiting->descriptor, NULL, len, payload);
+	waiting->answer = ttrpc_unpack(waiting->descriptor, payload, len);
 	if (!waiting->answer)
 		err_msg(&waiting->err, EPROTO, "malformed answer");
 }

@@ -70,6 +70,13 @@ int ttrpc_call_wait(struct ttrpc *conn, struct loop *loop, const char *service, 
 		    const ProtobufCMessage *request, const ProtobufCMessageDescriptor *descriptor,
 		    ProtobufCMessage **ret_answer, int timeout_ms, struct err *err) must_check;
 
+/*
+ * As protobuf_c_message_unpack, for what a peer sent that is not trusted: a message of two bytes for each of a million
+ * elements would take hundreds of megabytes. NULL beyond TTRPC_UNPACKED_MAX bytes, too.
+ */
+#define TTRPC_UNPACKED_MAX (4 * TTRPC_MESSAGE_MAX)
+ProtobufCMessage *ttrpc_unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *payload, size_t len);
+
 /* A connection that does not take the answer is closed by its loop handler; there is nobody to tell. */
 void ttrpc_reply(struct ttrpc *conn, uint32_t stream, const ProtobufCMessage *response);
 void ttrpc_reply_error(struct ttrpc *conn, uint32_t stream, enum ttrpc_code code, const char *message);

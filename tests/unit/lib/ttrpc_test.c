@@ -154,6 +154,24 @@ static void test_garbage_and_half_frames_do_no_harm(void **state)
 	}
 }
 
+/* Each unknown field is two bytes in a message and a structure with a copy of its data when it is unpacked. */
+static void test_a_message_cannot_become_large_by_being_unpacked(void **state)
+{
+	static uint8_t fields[TTRPC_MESSAGE_MAX];
+	ProtobufCMessage *message;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fields); i += 2) {
+		fields[i] = 15 << 3; /* field 15, a varint */
+		fields[i + 1] = 1;
+	}
+	message = ttrpc_unpack(&cella__ttrpc__status__descriptor, fields, 64);
+	assert_non_null(message);
+	protobuf_c_message_free_unpacked(message, NULL);
+	assert_null(ttrpc_unpack(&cella__ttrpc__status__descriptor, fields, sizeof(fields)));
+}
+
 TESTS(cmocka_unit_test(test_a_call_gets_its_answer_or_its_error),
       cmocka_unit_test(test_an_oversized_frame_is_skipped_and_refused),
+      cmocka_unit_test(test_a_message_cannot_become_large_by_being_unpacked),
       cmocka_unit_test(test_garbage_and_half_frames_do_no_harm))
