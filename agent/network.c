@@ -169,6 +169,7 @@ static int add_address(int fd, int index, const Cella__Agent__Address *address, 
 		.ifa_index = (unsigned int)index,
 	};
 	struct netlink_message message;
+	int ret;
 
 	if (family == AF_UNSPEC || address->prefix > address->ip.len * 8)
 		return err_msg(err, EINVAL, "an address of %zu bytes with prefix %u", address->ip.len, address->prefix);
@@ -180,7 +181,9 @@ static int add_address(int fd, int index, const Cella__Agent__Address *address, 
 		netlink_put(&message, IFA_ADDRESS, address->ip.data, address->ip.len);
 	if (address->broadcast.len == address->ip.len)
 		netlink_put(&message, IFA_BROADCAST, address->broadcast.data, address->broadcast.len);
-	return netlink_request(fd, &message, err, "add an address");
+	ret = netlink_request(fd, &message, err, "add an address");
+	/* A router's advertisement made the kernel add it by itself while it was adding ours: now it is there to be replaced. */
+	return ret == -EEXIST ? netlink_request(fd, &message, err, "replace an address") : ret;
 }
 
 static int set_up_interface(const struct place *place, const Cella__Agent__Interface *interface, struct err *err)
