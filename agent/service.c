@@ -12,6 +12,7 @@
 #include "agent/guest.h"
 #include "agent/network.h"
 #include "agent/network_namespace.h"
+#include "agent/processes.h"
 #include "agent/stats.h"
 #include "lib/cleanup.h"
 
@@ -211,6 +212,19 @@ static int list_processes(const struct call *call, struct err *err)
 	return LATER;
 }
 
+static int describe_processes(const struct call *call, struct err *err)
+{
+	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
+	struct process *process = find_process(call, request->id, NULL, err);
+	Cella__Agent__DescribeProcessesResponse *response = process ? processes_describe(process->pid, err) : NULL;
+
+	if (!response)
+		return -err->code;
+	ttrpc_reply(call->conn, call->stream, &response->base);
+	cella__agent__describe_processes_response__free_unpacked(response, NULL);
+	return LATER;
+}
+
 static int freeze(const struct call *call, bool frozen, struct err *err)
 {
 	const Cella__Agent__ProcessRef *request = (const Cella__Agent__ProcessRef *)call->request;
@@ -301,6 +315,7 @@ static const struct {
 	{ "WaitProcess", &cella__agent__process_ref__descriptor, wait_process },
 	{ "ResizeTerminal", &cella__agent__resize_terminal_request__descriptor, resize_terminal },
 	{ "ListProcesses", &cella__agent__process_ref__descriptor, list_processes },
+	{ "DescribeProcesses", &cella__agent__process_ref__descriptor, describe_processes },
 	{ "PauseContainer", &cella__agent__process_ref__descriptor, pause_container },
 	{ "ResumeContainer", &cella__agent__process_ref__descriptor, resume_container },
 	{ "UpdateContainer", &cella__agent__update_container_request__descriptor, update_container },

@@ -26,6 +26,7 @@
 #include "runtime/preserve.h"
 #include "runtime/runtime.h"
 #include "runtime/standin_network.h"
+#include "runtime/standin_proc.h"
 #include "runtime/standin_root.h"
 #include "runtime/vm_control.h"
 #include "runtime/vm_owner.h"
@@ -46,6 +47,7 @@ struct standin {
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	struct preserve preserve;
+	struct standin_proc proc;
 	bool committed;
 	bool ended; /* the guest's process has */
 	int status;
@@ -261,7 +263,9 @@ static void process_ended(void *ctx, const struct err *err, const uint8_t *paylo
 {
 	struct standin *standin = ctx;
 	struct err told;
-	Cella__Agent__WaitProcessResponse *response = err ? NULL : cella__agent__wait_process_response__unpack(NULL, len, payload);
+	const ProtobufCMessageDescriptor *descriptor = &cella__agent__wait_process_response__descriptor;
+	Cella__Agent__WaitProcessResponse *response =
+		err ? NULL : (Cella__Agent__WaitProcessResponse *)ttrpc_unpack(descriptor, payload, len);
 
 	standin->ended = true;
 	if (response && response->oom_killed && *standin->job.bundle && oom_tell_host(&standin->oom, &told) < 0)
@@ -366,6 +370,15 @@ static int follow_network(struct standin *standin, struct err *err)
 			     standin_network_start(&standin->network, &standin->job, control, standin->loop, standin->agent, err);
 }
 
+static int enter_root(struct standin *standin, const json_t *config, struct err *err)
+{
+	int ret = standin_root_enter(standin->job.bundle, config, &standin->proc, err);
+
+	return ret < 0 || standin->proc.fuse < 0 ?
+		       ret :
+		       standin_proc_start(&standin->proc, standin->job.id, standin->loop, standin->agent, err);
+}
+
 /* What has to be seen of the container where engines look for it. */
 static int take_place(struct standin *standin, struct err *err)
 {
@@ -383,7 +396,7 @@ static int take_place(struct standin *standin, struct err *err)
 	config = request ? json_parse_object((char *)request->config.data, request->config.len, "config.json", err) : NULL;
 	ret = config ? run_create_hooks(standin, config, err) : -err->code;
 	if (ret == 0 && standin->job.own_mounts)
-		ret = standin_root_enter(standin->job.bundle, config, err);
+		ret = enter_root(standin, config, err);
 	json_decref(config);
 	if (request)
 		cella__agent__create_container_request__free_unpacked(request, NULL);

@@ -49,22 +49,27 @@ static void attach_binds(int root, const char *bundle, const json_t *config)
 	}
 }
 
-/* A container without /proc has no use for one here either. */
-static void mount_proc(int root)
+/* A container without /proc has no use for one here either. Without FUSE there are the stand-ins to be seen. */
+static void mount_proc(int root, struct standin_proc *proc)
 {
 	auto_fd target = path_open_in_root(root, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char path[64];
+	struct err err;
 
+	if (target < 0 || standin_proc_mount(proc, target, &err) == 0)
+		return;
+	log_warn("`podman top` shows stand-ins instead of the guest's processes: %s", err.msg);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", target);
-	if (target >= 0 && mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+	if (mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		log_debug("mount proc for the stand-in: %s", strerror(errno));
 }
 
-int standin_root_enter(const char *bundle, const json_t *config, struct err *err)
+int standin_root_enter(const char *bundle, const json_t *config, struct standin_proc *proc, struct err *err)
 {
 	auto_fd tree = -1, root = -1;
 	char path[PATH_MAX];
 
+	proc->fuse = -1;
 	/* What happens here stays here. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_set(err, errno, "make the stand-in's mounts private");
@@ -78,7 +83,7 @@ int standin_root_enter(const char *bundle, const json_t *config, struct err *err
 	if (root < 0)
 		return err_set(err, errno, "open %s", path);
 	attach_binds(root, bundle, config);
-	mount_proc(root);
+	mount_proc(root, proc);
 	/* pivot_root(2), "pivot_root(".", ".")": the old root ends up below the new one, and goes. */
 	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_set(err, errno, "enter the stand-in's root");
