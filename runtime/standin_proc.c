@@ -155,7 +155,8 @@ static void do_getattr(struct standin_proc *proc, const struct fuse_in_header *i
 static void do_readlink(struct standin_proc *proc, const struct fuse_in_header *in, const void *body)
 {
 	struct node node = node_of(in->nodeid);
-	const char *target = node.pid == 1 ? proc->namespace : proc->elsewhere;
+	/* No stand-in stands for the other processes. */
+	const char *target = node.pid == 1 ? proc->namespace : "pid:[0]";
 
 	(void)body;
 	if (node.kind != PID_NAMESPACE)
@@ -385,7 +386,6 @@ static int read_namespace(struct standin_proc *proc, struct err *err)
 	if (n < 0)
 		return err_set(err, errno, "read the name of the pid namespace");
 	proc->namespace[n] = '\0';
-	snprintf(proc->elsewhere, sizeof(proc->elsewhere), "pid:[0]");
 	return 0;
 }
 

@@ -23,8 +23,7 @@ struct standin_proc {
 	const char *id; /* borrowed */
 	struct loop *loop;
 	struct ttrpc *agent;
-	char namespace[64];   /* what ns/pid of the first process leads to */
-	char elsewhere[64];   /* and of the others, which no stand-in stands for */
+	char namespace[64]; /* what ns/pid of the first process leads to */
 	Cella__Agent__DescribeProcessesResponse *table; /* owned; NULL before the first answer */
 	uint64_t waiting[STANDIN_PROC_WAITING_MAX];	 /* openings of the directory that wait for the agent's answer */
 	size_t n_waiting;

@@ -94,7 +94,6 @@ static void open_fixture(struct fixture *f, const Cella__Agent__DescribeProcesse
 	f->proc.fuse = pair[0];
 	f->kernel = pair[1];
 	strcpy(f->proc.namespace, "pid:[1]");
-	strcpy(f->proc.elsewhere, "pid:[0]");
 	assert_int_equal(standin_proc_start(&f->proc, "box", f->loop, f->standin, &err), 0);
 }
 
@@ -152,6 +151,11 @@ static int look_up(struct fixture *f, uint64_t parent, const char *name, uint64_
 	return ret;
 }
 
+static int open_directory(struct fixture *f)
+{
+	return call(f, FUSE_OPENDIR, FUSE_ROOT_ID, &(struct fuse_open_in){ 0 }, sizeof(struct fuse_open_in));
+}
+
 static int read_file(struct fixture *f, uint64_t node, uint64_t offset, uint32_t size)
 {
 	struct fuse_read_in request = { .offset = offset, .size = size };
@@ -177,7 +181,7 @@ static void test_processes_are_listed_and_read(void **state)
 	open_fixture(&f, &table);
 	assert_int_equal(call(&f, FUSE_INIT, 0, &(struct fuse_init_in){ .major = 7, .minor = 36 }, sizeof(struct fuse_init_in)), 0);
 	assert_int_equal(look_up(&f, FUSE_ROOT_ID, "1", &one), -ENOENT); /* nobody has asked the agent yet */
-	assert_int_equal(call(&f, FUSE_OPENDIR, FUSE_ROOT_ID, &(struct fuse_open_in){ 0 }, sizeof(struct fuse_open_in)), 0);
+	assert_int_equal(open_directory(&f), 0);
 	assert_int_equal(f.asked, 1);
 	assert_int_equal(call(&f, FUSE_READDIR, FUSE_ROOT_ID, &request, sizeof(request)), 0);
 	assert_int_equal(f.header.len, sizeof(f.header) + 3 * FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + 4));
@@ -223,7 +227,7 @@ static void test_what_is_not_there(void **state)
 
 	(void)state;
 	open_fixture(&f, &table);
-	assert_int_equal(call(&f, FUSE_OPENDIR, FUSE_ROOT_ID, &(struct fuse_open_in){ 0 }, sizeof(struct fuse_open_in)), 0);
+	assert_int_equal(open_directory(&f), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		assert_int_equal(look_up(&f, FUSE_ROOT_ID, names[i], &node), -ENOENT);
 	assert_int_equal(call(&f, FUSE_MKDIR, FUSE_ROOT_ID, "\0\0\0\0\0\0\0\0x", 10), -ENOSYS);
@@ -232,7 +236,7 @@ static void test_what_is_not_there(void **state)
 	assert_int_equal(look_up(&f, FUSE_ROOT_ID, "12", &node), 0);
 	assert_int_equal(look_up(&f, node, "stat", &node), 0);
 	table.n_processes = 1;
-	assert_int_equal(call(&f, FUSE_OPENDIR, FUSE_ROOT_ID, &(struct fuse_open_in){ 0 }, sizeof(struct fuse_open_in)), 0);
+	assert_int_equal(open_directory(&f), 0);
 	assert_int_equal(read_file(&f, node, 0, 4096), -ESRCH);
 	assert_int_equal(call(&f, FUSE_GETATTR, node, &(struct fuse_getattr_in){ 0 }, sizeof(struct fuse_getattr_in)), -ENOENT);
 	close_fixture(&f);
@@ -275,7 +279,7 @@ static void test_a_hostile_guest(void **state)
 
 	(void)state;
 	open_fixture(&f, &table);
-	assert_int_equal(call(&f, FUSE_OPENDIR, FUSE_ROOT_ID, &(struct fuse_open_in){ 0 }, sizeof(struct fuse_open_in)), 0);
+	assert_int_equal(open_directory(&f), 0);
 	for (int i = 0; i < 8; i++) {
 		Cella__Agent__Process good = second;
 
@@ -285,7 +289,7 @@ static void test_a_hostile_guest(void **state)
 		second.n_capabilities = i == 5 ? 4 : 5;
 		first.pid = i == 6 ? 13 : 1;
 		f.table = i == 7 ? NULL : &table;
-		assert_int_equal(call(&f, FUSE_OPENDIR, FUSE_ROOT_ID, &(struct fuse_open_in){ 0 }, sizeof(struct fuse_open_in)), -EIO);
+		assert_int_equal(open_directory(&f), -EIO);
 		second = good;
 		first.pid = 1;
 		assert_int_equal(look_up(&f, FUSE_ROOT_ID, "12", &node), 0);
@@ -296,7 +300,7 @@ static void test_a_hostile_guest(void **state)
 	second.nice = INT32_MIN;
 	second.age = second.user_time = second.virtual_bytes = second.resident_pages = UINT64_MAX;
 	second.name.len = 0;
-	assert_int_equal(call(&f, FUSE_OPENDIR, FUSE_ROOT_ID, &(struct fuse_open_in){ 0 }, sizeof(struct fuse_open_in)), 0);
+	assert_int_equal(open_directory(&f), 0);
 	assert_int_equal(look_up(&f, FUSE_ROOT_ID, "12", &node), 0);
 	assert_int_equal(look_up(&f, node, "stat", &node), 0);
 	assert_int_equal(read_file(&f, node, 0, 4096), 0);
