@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/ports.h"
+#include "agent/vsock.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/relay.h"
@@ -94,7 +94,6 @@ static void host_ready(void *ctx, uint32_t events)
 static void local_ready(void *ctx, uint32_t events)
 {
 	struct forward *forward = ctx;
-	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = forward->port };
 	int error = socket_error(forward->local);
 	struct err err;
 
@@ -104,9 +103,9 @@ static void local_ready(void *ctx, uint32_t events)
 		fail(forward, error);
 		return;
 	}
-	forward->host = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (forward->host < 0 || (connect(forward->host, (struct sockaddr *)&addr, sizeof(addr)) < 0 && errno != EINPROGRESS))
-		fail(forward, errno);
+	forward->host = vsock_connect_host(forward->port, SOCK_NONBLOCK, &err);
+	if (forward->host < 0)
+		fail(forward, err.code);
 	else if (loop_add(forward->loop, forward->host, EPOLLOUT, host_ready, forward, &err) < 0)
 		fail(forward, err.code);
 }

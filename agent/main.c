@@ -22,6 +22,7 @@
 #include "agent/guest.h"
 #include "agent/ports.h"
 #include "agent/service.h"
+#include "agent/vsock.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -32,16 +33,6 @@ struct agent {
 	struct service service;
 	int signals, calls, streams;
 };
-
-static int vsock_listen(unsigned int port, struct err *err)
-{
-	auto_fd fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = port };
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 64) < 0)
-		return err_set(err, errno, "listen on vsock port %u", port);
-	return fd_take(&fd);
-}
 
 /* A connection from the host, or -1: containers in this guest must not get at the agent. */
 static int accept_host(int listener)
@@ -171,17 +162,6 @@ static int open_signals(struct err *err)
 	return fd < 0 ? err_set(err, errno, "signalfd") : fd;
 }
 
-/* The host listens on this port until we are there; this connection carries its first calls. */
-static int connect_host(struct err *err)
-{
-	auto_fd fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = PORT_READY };
-
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return err_set(err, errno, "connect to the host");
-	return fd_take(&fd);
-}
-
 static int serve(struct agent *agent, struct err *err)
 {
 	int host, ret;
@@ -207,7 +187,8 @@ static int serve(struct agent *agent, struct err *err)
 	agent->streams = vsock_listen(PORT_STREAMS, err);
 	if (agent->streams < 0 || loop_add(agent->loop, agent->streams, EPOLLIN, streams_ready, agent, err) < 0)
 		return -err->code;
-	host = connect_host(err);
+	/* The host listens on this port until we are there; this connection carries its first calls. */
+	host = vsock_connect_host(PORT_READY, 0, err);
 	if (host < 0)
 		return host;
 	call_connection(agent, host);

@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/vm_sockets.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/ports.h"
+#include "agent/vsock.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -42,16 +42,6 @@ struct names {
 	unsigned int n; /* exchanges and relayed connections */
 	bool ended;	/* to be freed with the last of them */
 };
-
-static int dial_host(const struct names *names)
-{
-	struct sockaddr_vm addr = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = names->port };
-	auto_fd fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0 || (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 && errno != EINPROGRESS))
-		return -errno;
-	return fd_take(&fd);
-}
 
 static void end_exchange(struct exchange *exchange)
 {
@@ -132,8 +122,8 @@ static bool has_room(struct names *names)
 static void start_exchange(struct names *names, const uint8_t *query, size_t len, const struct sockaddr_in *client)
 {
 	struct exchange *exchange = has_room(names) ? calloc(1, sizeof(*exchange)) : NULL;
-	int fd = exchange ? dial_host(names) : -1;
 	struct err err;
+	int fd = exchange ? vsock_connect_host(names->port, SOCK_NONBLOCK, &err) : -1;
 
 	if (fd < 0 || loop_add(names->loop, fd, EPOLLOUT, exchange_ready, exchange, &err) < 0) {
 		log_warn_limited("a query for a name is dropped");
@@ -208,9 +198,9 @@ static void connection_ready(void *ctx, uint32_t events)
 {
 	struct names *names = ctx;
 	int client = accept4(names->connections, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int host = client >= 0 && has_room(names) ? dial_host(names) : -1;
-	struct opening *opening = host >= 0 ? calloc(1, sizeof(*opening)) : NULL;
 	struct err err;
+	int host = client >= 0 && has_room(names) ? vsock_connect_host(names->port, SOCK_NONBLOCK, &err) : -1;
+	struct opening *opening = host >= 0 ? calloc(1, sizeof(*opening)) : NULL;
 
 	(void)events;
 	if (!opening || loop_add(names->loop, host, EPOLLOUT, host_ready, opening, &err) < 0) {

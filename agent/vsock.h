@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets between the guest and its host. */
+#ifndef AGENT_VSOCK_H
+#define AGENT_VSOCK_H
+
+#include "lib/err.h"
+
+/*
+ * Listens on a port for everybody: who accepts checks where a connection comes from. Returns a nonblocking descriptor, the
+ * caller's, or -errno with *err.
+ */
+int vsock_listen(unsigned int port, struct err *err);
+
+/*
+ * Connects to a port of the host. With SOCK_NONBLOCK in flags the connection may still be being made. Returns the caller's
+ * descriptor, or -errno with *err.
+ */
+int vsock_connect_host(unsigned int port, int flags, struct err *err);
+
+#endif
