@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
 #include "lib/io.h"
 
 #define LINE_MAX_BYTES 4096
@@ -55,25 +56,57 @@ int log_init(const char *program, const char *path, enum log_format format, enum
 	return 0;
 }
 
-/* Copies text into a JSON string body; control bytes and what is not ASCII printable becomes \u00XX byte by byte. */
-static size_t escape_json(char *out, size_t size, const char *text)
+/*
+ * The bytes of the character at text, 0 if it is not to be shown as it is: controls (C0, DEL, C1: a terminal obeys them) and what is
+ * not UTF-8 (RFC 3629, 4).
+ */
+static size_t shown_bytes(const unsigned char *text)
 {
+	static const struct {
+		unsigned char first, last, second_min, second_max;
+		size_t bytes;
+	} forms[] = {
+		{ 0xc2, 0xc2, 0xa0, 0xbf, 2 }, { 0xc3, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+
+	if (text[0] < 0x80)
+		return text[0] >= 0x20 && text[0] != 0x7f;
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		size_t n = 2;
+
+		if (text[0] < forms[i].first || text[0] > forms[i].last)
+			continue;
+		if (text[1] < forms[i].second_min || text[1] > forms[i].second_max)
+			return 0;
+		while (n < forms[i].bytes && (text[n] & 0xc0) == 0x80)
+			n++;
+		return n == forms[i].bytes ? n : 0;
+	}
+	return 0;
+}
+
+/* Names in a message may be an image's or a guest's: copies it so that it stays one line, and a terminal only shows it. */
+static void escape(char *out, size_t size, const char *message, enum log_format format)
+{
+	const unsigned char *text = (const unsigned char *)message;
 	size_t used = 0;
 
-	for (; *text && used + 7 < size; text++) {
-		unsigned char c = (unsigned char)*text;
+	while (*text && used + sizeof("\\u0000") < size) {
+		size_t n = shown_bytes(text);
 
-		if (c == '"' || c == '\\') {
+		if (n == 0 && format == LOG_FORMAT_JSON)
+			used += (size_t)snprintf(out + used, size - used, "\\u%04x", *text < 0x80 ? *text : 0xfffd);
+		else if (n == 0)
+			used += (size_t)snprintf(out + used, size - used, "\\x%02x", *text);
+		else if (format == LOG_FORMAT_JSON && (*text == '"' || *text == '\\'))
 			out[used++] = '\\';
-			out[used++] = (char)c;
-		} else if (c < 0x20 || c == 0x7f) {
-			used += (size_t)snprintf(out + used, size - used, "\\u%04x", c);
-		} else {
-			out[used++] = (char)c;
-		}
+		memcpy(out + used, text, n);
+		used += n;
+		text += n ? n : 1;
 	}
 	out[used] = '\0';
-	return used;
 }
 
 /* There is nowhere left to report that the log itself cannot be written. */
@@ -96,14 +129,15 @@ static void emit(enum log_level level, const char *fmt, va_list ap)
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	if (log_state.format == LOG_FORMAT_JSON) {
 		io_timestamp(when);
-		escape_json(escaped, sizeof(escaped), msg);
+		escape(escaped, sizeof(escaped), msg, LOG_FORMAT_JSON);
 		n = snprintf(line, sizeof(line), "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n",
 			     level_names[level], escaped, when);
 	} else if (log_state.fd == STDERR_FILENO && log_state.level < LOG_LEVEL_DEBUG) {
-		n = snprintf(line, sizeof(line), "%s: %s\n", log_state.program, msg);
+		escape(escaped, sizeof(escaped), msg, LOG_FORMAT_TEXT);
+		n = snprintf(line, sizeof(line), "%s: %s\n", log_state.program, escaped);
 	} else {
 		io_timestamp(when);
-		escape_json(escaped, sizeof(escaped), msg);
+		escape(escaped, sizeof(escaped), msg, LOG_FORMAT_JSON); /* its value is quoted, as in JSON */
 		n = snprintf(line, sizeof(line), "time=\"%s\" level=%s program=%s[%d] msg=\"%s\"\n", when,
 			     level_names[level], log_state.program, (int)getpid(), escaped);
 	}
