@@ -307,12 +307,12 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 		const struct share *share = &c->shares.shares[i];
 
 		if (share->mount_index < 0) {
-			request.rootfs_share = (char *)share->name;
+			request.rootfs_share = (char *)share->path;
 			continue;
 		}
 		cella__agent__shared_mount__init(&mounts[i]);
 		mounts[i].index = (uint32_t)share->mount_index;
-		mounts[i].share = (char *)share->name;
+		mounts[i].share = (char *)share->path;
 		mounts[i].is_file = share->is_file;
 		list[request.n_mounts++] = &mounts[i];
 	}

@@ -28,6 +28,7 @@ void share_name(char out[SHARE_NAME_MAX], const char *prefix, int mount_index)
 static int add(struct share_list *list, int fd, int mount_index, struct err *err)
 {
 	struct share *share = &list->shares[list->n];
+	char directory[SHARE_DIRECTORY_MAX], name[SHARE_NAME_MAX];
 	struct stat st;
 
 	if (list->n == SHARES_MAX || fstat(fd, &st) < 0) {
@@ -37,7 +38,10 @@ static int add(struct share_list *list, int fd, int mount_index, struct err *err
 	share->fd = fd;
 	share->mount_index = mount_index;
 	share->is_file = !S_ISDIR(st.st_mode);
-	share_name(share->name, list->prefix, mount_index);
+	share_name(name, list->prefix, mount_index);
+	share_directory(directory, st.st_dev);
+	strcpy(share->name, name);
+	snprintf(share->path, sizeof(share->path), "%s/%s", directory, name);
 	list->n++;
 	return 0;
 }

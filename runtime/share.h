@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "lib/err.h"
+#include "lib/share_directory.h"
 
 #define SHARES_MAX 60
 
@@ -17,6 +18,7 @@
 
 struct share {
 	char name[SHARE_NAME_MAX];
+	char path[SHARE_DIRECTORY_MAX + SHARE_NAME_MAX]; /* in the guest's shared file system */
 	int fd; /* owned */
 	int mount_index; /* in config.json's mounts; -1: the root file system */
 	bool is_file;

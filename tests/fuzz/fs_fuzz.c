@@ -7,22 +7,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/fs/inodes.h"
 #include "vmm/fs/server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The directory that the share is in: a number too large to be guessed. */
+static uint64_t share_directory_id;
 
 static struct fs_server *make_server(void)
 {
 	char directory[] = "/tmp/cella-fs-fuzz.XXXXXX";
 	struct fs_server *server;
 	struct err err;
+	struct stat st;
 
 	if (!mkdtemp(directory))
 		abort();
 	server = fs_server_new(open("/proc/self/fd", O_PATH | O_DIRECTORY), &err);
 	if (!server || fs_server_add_share(server, "s", open(directory, O_PATH | O_DIRECTORY), &err) < 0 ||
-	    chdir("/proc/self/fd") < 0)
+	    chdir("/proc/self/fd") < 0 || stat(directory, &st) < 0)
 		abort();
+	share_directory_id = INODES_FILE_SYSTEM_FIRST | st.st_dev;
 	return server;
 }
 
@@ -39,6 +45,8 @@ static void request(struct fs_server *server, const void *bytes, size_t len)
 		/* Most inputs would stop at the first check otherwise. */
 		header->len = (uint32_t)len;
 		header->uid = header->gid = 0;
+		if (header->nodeid == UINT8_MAX) /* what an input says for it */
+			header->nodeid = share_directory_id;
 	}
 	fs_server_handle(server, &request);
 	if (request.written > sizeof(reply))

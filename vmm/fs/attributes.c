@@ -14,9 +14,9 @@
 
 static void reply_stat(fuse_req_t req, fuse_ino_t id, const struct inode *inode)
 {
-	struct stat st = { .st_ino = INODES_ROOT_ID, .st_mode = S_IFDIR | 0555, .st_nlink = 2, .st_blksize = 4096 };
+	struct stat st = virtual_stat(id);
 
-	if (!inode && id != INODES_ROOT_ID)
+	if (!inode && !inodes_is_virtual(id))
 		fuse_reply_err(req, ENOENT);
 	else if (inode && fstatat(inode->fd, "", &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		fuse_reply_err(req, errno);
@@ -101,7 +101,7 @@ void op_statfs(fuse_req_t req, fuse_ino_t id)
 	struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_MAX };
 
 	if (!inode.inode) {
-		if (id == INODES_ROOT_ID)
+		if (inodes_is_virtual(id))
 			fuse_reply_statfs(req, &st);
 		else
 			fuse_reply_err(req, ENOENT);
@@ -145,7 +145,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size)
 	auto_free char *value = NULL;
 
 	if (!inode.inode) {
-		fuse_reply_err(req, id == INODES_ROOT_ID ? ENODATA : ENOENT);
+		fuse_reply_err(req, inodes_is_virtual(id) ? ENODATA : ENOENT);
 		return;
 	}
 	if (inode.inode->type == S_IFLNK) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Open directories: listing them, the virtual root among them. */
+/* Open directories: listing them, virtual ones among them. */
 #include "vmm/fs/operations.h"
 
 #include <dirent.h>
@@ -19,8 +19,8 @@ void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	int64_t number;
 	int fd;
 
-	if (id == INODES_ROOT_ID) {
-		fi->fh = UINT64_MAX; /* no handle: readdir knows the root by its id */
+	if (inodes_is_virtual(id)) {
+		fi->fh = UINT64_MAX; /* no handle: readdir knows them by their ids */
 		fuse_reply_open(req, fi);
 		return;
 	}
@@ -66,7 +66,8 @@ static bool add_entry(struct listing *listing, const char *name, uint64_t ino, u
 	char *at = listing->buf + listing->used;
 	size_t room = listing->size - listing->used, need;
 
-	if (listing->plus && !dots && lookup_child(listing->req, listing->directory, name, &entry) != 0)
+	/* What is in the root becomes a mount when it is looked up; with its attributes from here it would stay a directory. */
+	if (listing->plus && !dots && listing->directory != INODES_ROOT_ID && lookup_child(listing->req, listing->directory, name, &entry) != 0)
 		memset(&entry, 0, sizeof(entry)); /* gone meanwhile, or not to be reached: the name alone */
 	if (!entry.ino) {
 		entry.attr.st_ino = ino;
@@ -115,25 +116,14 @@ static int list_directory(struct listing *listing, struct handle *handle, off_t 
 	return listing->used ? 0 : error;
 }
 
-/* The virtual root: the n-th share has offset n + 1. */
-static int list_shares(struct listing *listing, off_t offset)
+static int list_virtual(struct listing *listing, off_t offset)
 {
 	struct passthrough *fs = passthrough_of(listing->req);
 	char name[FS_SHARE_NAME_MAX];
-	bool found = true;
+	int ret;
 
-	while (found) {
-		struct share *share;
-		off_t i = 0;
-
-		pthread_mutex_lock(&fs->lock);
-		for (share = fs->shares; share && i < offset; share = share->next)
-			i++;
-		found = share != NULL;
-		if (found)
-			strcpy(name, share->name);
-		pthread_mutex_unlock(&fs->lock);
-		if (found && !add_entry(listing, name, (uint64_t)offset + 2, DT_UNKNOWN, offset + 1))
+	while ((ret = virtual_entry(fs, listing->directory, offset, name)) >= 0) {
+		if (ret && !add_entry(listing, name, (uint64_t)offset + 2, DT_UNKNOWN, offset + 1))
 			break;
 		offset++;
 	}
@@ -147,7 +137,7 @@ static void read_directory(fuse_req_t req, fuse_ino_t id, size_t size, off_t off
 	auto_free char *buf = NULL;
 	int error;
 
-	if (id != INODES_ROOT_ID && !handle.handle) {
+	if (!inodes_is_virtual(id) && !handle.handle) {
 		fuse_reply_err(req, EBADF);
 		return;
 	}
@@ -157,7 +147,7 @@ static void read_directory(fuse_req_t req, fuse_ino_t id, size_t size, off_t off
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	error = id == INODES_ROOT_ID ? list_shares(&listing, offset) : list_directory(&listing, handle.handle, offset);
+	error = inodes_is_virtual(id) ? list_virtual(&listing, offset) : list_directory(&listing, handle.handle, offset);
 	if (error)
 		fuse_reply_err(req, error);
 	else

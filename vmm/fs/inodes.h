@@ -15,7 +15,15 @@
 #include "vmm/fs/table.h"
 
 #define INODES_BUCKETS 4096
-#define INODES_ROOT_ID 1 /* the virtual root; it has no struct inode */
+
+/* Virtual directories (virtual.c) have ids, but no struct inode: the root, and one for each file system of the host. */
+#define INODES_ROOT_ID 1
+#define INODES_FILE_SYSTEM_FIRST (1ULL << 40)
+
+static inline bool inodes_is_virtual(uint64_t id)
+{
+	return id == INODES_ROOT_ID || id >= INODES_FILE_SYSTEM_FIRST;
+}
 
 struct inode {
 	uint64_t id;

@@ -31,21 +31,18 @@ static int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *e
 	return 0;
 }
 
-/* A descriptor for a share by name, or -1 with errno. */
-static int open_share(struct passthrough *fs, const char *name)
+/* One of the root's directories: it counts no lookups. */
+static int make_virtual_entry(struct passthrough *fs, const char *name, struct fuse_entry_param *entry)
 {
-	struct share *share;
-	int fd = -1;
+	fuse_ino_t id = virtual_find(fs, name);
 
-	errno = ENOENT;
-	pthread_mutex_lock(&fs->lock);
-	for (share = fs->shares; share; share = share->next)
-		if (!strcmp(share->name, name)) {
-			fd = fcntl(share->fd, F_DUPFD_CLOEXEC, 0);
-			break;
-		}
-	pthread_mutex_unlock(&fs->lock);
-	return fd;
+	*entry = (struct fuse_entry_param){
+		.ino = id,
+		.attr = virtual_stat(id),
+		.attr_timeout = TIMEOUT_SECONDS,
+		.entry_timeout = TIMEOUT_SECONDS,
+	};
+	return id ? 0 : ENOENT;
 }
 
 int lookup_child(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_entry_param *entry)
@@ -55,7 +52,9 @@ int lookup_child(fuse_req_t req, fuse_ino_t parent, const char *name, struct fus
 	int fd;
 
 	if (parent == INODES_ROOT_ID)
-		fd = open_share(fs, name);
+		return make_virtual_entry(fs, name, entry);
+	if (inodes_is_virtual(parent))
+		fd = virtual_open_share(fs, parent, name);
 	else if (dir.inode)
 		fd = openat(dir.inode->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	else
@@ -68,6 +67,7 @@ static void reply_child(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_entry_param entry;
 	int error = lookup_child(req, parent, name, &entry);
 
+	fs_current_request()->is_submount = parent == INODES_ROOT_ID;
 	if (error)
 		fuse_reply_err(req, error);
 	else if (fuse_reply_entry(req, &entry) < 0)
@@ -99,7 +99,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t id)
 	ssize_t n;
 
 	if (!inode.inode) {
-		fuse_reply_err(req, id == INODES_ROOT_ID ? EINVAL : ENOENT);
+		fuse_reply_err(req, inodes_is_virtual(id) ? EINVAL : ENOENT);
 		return;
 	}
 	n = readlinkat(inode.inode->fd, "", target, sizeof(target));

@@ -23,7 +23,7 @@ struct inode_reference {
 struct inode_reference inode_of(fuse_req_t req, fuse_ino_t id);
 void inode_reference_release(struct inode_reference *reference);
 
-/* What operations on an id that has no inode answer: the root is virtual and read only, other numbers are made up. */
+/* What operations on an id that has no inode answer: virtual directories are read only, other numbers are made up. */
 int no_inode(fuse_ino_t id);
 
 /* "N": with the working directory set to /proc/self/fd this is a path that leads to the inode behind an O_PATH fd. */
@@ -56,6 +56,18 @@ void caller_leave(fuse_req_t req);
 
 /* Fills in the entry `name` of a directory, counted as looked up. 0 or an errno value. */
 int lookup_child(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_entry_param *entry);
+
+/* virtual.c: the attributes of a virtual directory. */
+struct stat virtual_stat(fuse_ino_t id);
+
+/* The id of a directory in the root, 0: there is none. */
+fuse_ino_t virtual_find(struct passthrough *fs, const char *name);
+
+/* A descriptor, the caller's, for a share by its directory and name, or -1 with errno. */
+int virtual_open_share(struct passthrough *fs, fuse_ino_t directory, const char *name);
+
+/* The entry of a directory at offset: 1 with its name, 0: none here, but there may be further on; -ENOENT: that was all. */
+int virtual_entry(struct passthrough *fs, fuse_ino_t directory, off_t offset, char name[FS_SHARE_NAME_MAX]);
 
 /* Whether the guest, which opens the file once more, may go on with what it has of its contents. */
 bool page_cache_may_stay(struct passthrough *fs, struct inode *inode, int fd);

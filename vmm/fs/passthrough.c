@@ -38,7 +38,7 @@ struct inode_reference inode_of(fuse_req_t req, fuse_ino_t id)
 
 int no_inode(fuse_ino_t id)
 {
-	return id == INODES_ROOT_ID ? EROFS : ENOENT;
+	return inodes_is_virtual(id) ? EROFS : ENOENT;
 }
 
 struct magic_path magic_path(int fd)

@@ -22,6 +22,7 @@ struct handle {
 struct share {
 	char name[FS_SHARE_NAME_MAX];
 	int fd; /* O_PATH, owned */
+	dev_t dev; /* of its file system */
 	struct share *next;
 };
 

@@ -12,6 +12,7 @@
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -51,6 +52,20 @@ static size_t copy_reply(struct fs_request *request, const struct iovec *iov, in
 	return offset;
 }
 
+/* libfuse knows nothing of submounts: their flags are put into its answers to INIT and LOOKUP. */
+static void announce_submounts(const struct fs_request *request, const struct iovec *body)
+{
+	const struct fuse_in_header *in = request->data;
+	const struct fuse_init_in *init = (const struct fuse_init_in *)(in + 1);
+	struct fuse_init_out *init_out = body->iov_base;
+	struct fuse_entry_out *entry_out = body->iov_base;
+
+	if (in->opcode == FUSE_INIT && body->iov_len > offsetof(struct fuse_init_out, flags))
+		init_out->flags |= init->flags & FUSE_SUBMOUNTS;
+	else if (in->opcode == FUSE_LOOKUP && request->is_submount && body->iov_len == sizeof(*entry_out))
+		entry_out->attr.flags |= FUSE_ATTR_SUBMOUNT;
+}
+
 static ssize_t reply_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct fs_request *request = current;
@@ -67,6 +82,8 @@ static ssize_t reply_writev(int fd, struct iovec *iov, int count, void *userdata
 		errno = EINVAL;
 		return -1;
 	}
+	if (count > 1)
+		announce_submounts(request, &iov[1]);
 	request->written = (uint32_t)copy_reply(request, iov, count);
 	return (ssize_t)total;
 }
@@ -151,14 +168,18 @@ void fs_server_free(struct fs_server *server)
 int fs_server_add_share(struct fs_server *server, const char *name, int fd, struct err *err)
 {
 	struct share *share, *other;
+	struct stat st;
 
 	if (!*name || strlen(name) >= FS_SHARE_NAME_MAX || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
 		return err_set(err, EINVAL, "share name '%s'", name);
+	if (fstat(fd, &st) < 0)
+		return err_set(err, errno, "share '%s'", name);
 	share = calloc(1, sizeof(*share));
 	if (!share)
 		return err_set(err, ENOMEM, "share '%s'", name);
 	strcpy(share->name, name);
 	share->fd = fd;
+	share->dev = st.st_dev;
 	pthread_mutex_lock(&server->fs.lock);
 	for (other = server->fs.shares; other && strcmp(other->name, name); other = other->next)
 		;
@@ -212,6 +233,7 @@ void fs_server_handle(struct fs_server *server, struct fs_request *request)
 	int ret;
 
 	request->written = 0;
+	request->is_submount = false;
 	current = request;
 	ret = fs_check_request(request->data, request->len);
 	if (ret < 0 && request->len >= sizeof(struct fuse_in_header)) {

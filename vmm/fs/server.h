@@ -2,8 +2,9 @@
 /*
  * The file server: FUSE requests in, replies out, over host directories that were opened beforehand.
  *
- * The root of the file system that the guest sees is virtual: its entries are the shares, each a directory (or a single
- * file) that the runtime handed over as a descriptor. No path is ever resolved from the process's root; names from the
+ * The root of the file system that the guest sees is virtual, and so are the directories in it, one for each file system of the
+ * host (lib/share_directory.h): their entries are the shares, each a directory (or a single file) that the runtime handed over as a
+ * descriptor. No path is ever resolved from the process's root; names from the
  * guest are single components without "/" and never "." or "..".
  *
  * Any number of threads may call fs_server_handle at once.
@@ -11,6 +12,7 @@
 #ifndef VMM_FS_SERVER_H
 #define VMM_FS_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -30,6 +32,7 @@ struct fs_request {
 	size_t len;
 	const struct iovec *reply; /* guest memory for the reply */
 	size_t nreply;
+	bool is_submount; /* the server's: what was looked up is one */
 	uint32_t written; /* out: bytes of the reply; 0 if the request has none */
 };
 
@@ -37,10 +40,10 @@ struct fs_request {
 struct fs_server *fs_server_new(int proc_self_fd, struct err *err);
 void fs_server_free(struct fs_server *server);
 
-/* Adds an entry to the root; fd (O_PATH) is owned by the server on success. Any thread. */
+/* Adds a share; fd (O_PATH) is owned by the server on success. Any thread. */
 int fs_server_add_share(struct fs_server *server, const char *name, int fd, struct err *err) must_check;
 
-/* Takes an entry out of the root; what the guest holds open stays valid. -ENOENT if there is none. Any thread. */
+/* Takes a share away; what the guest holds open stays valid. -ENOENT if there is none. Any thread. */
 int fs_server_remove_share(struct fs_server *server, const char *name) must_check;
 
 /* Serves one request; replies exactly once unless the operation has no reply. */
