@@ -85,6 +85,31 @@ int guest_mount_share(const char *tag, struct err *err)
 	return 0;
 }
 
+void guest_visit_share(const char *path)
+{
+	char full[PATH_MAX];
+
+	/* Who needs it says what is wrong with it. */
+	snprintf(full, sizeof(full), GUEST_SHARE "/%s", path);
+	if (access(full, F_OK) < 0)
+		log_debug("%s: %s", full, strerror(errno));
+}
+
+void guest_visit_mounted_shares(void)
+{
+	auto_file mounts = fopen("/proc/self/mountinfo", "re");
+	auto_free char *line = NULL;
+	size_t size = 0;
+
+	while (mounts && getline(&line, &size, mounts) > 0) {
+		char point[64];
+
+		/* proc(5): the fifth field. Longer ones are none of ours. */
+		if (sscanf(line, "%*s %*s %*s %*s %63s", point) == 1 && !strncmp(point, GUEST_SHARE "/", sizeof(GUEST_SHARE)))
+			guest_visit_share(point + sizeof(GUEST_SHARE));
+	}
+}
+
 int guest_set_clock(int64_t realtime_ns, struct err *err)
 {
 	struct timespec now = { .tv_sec = realtime_ns / 1000000000, .tv_nsec = realtime_ns % 1000000000 };

@@ -20,6 +20,15 @@ int guest_mount_base(struct err *err) must_check;
 /* Mounts the shared directory. */
 int guest_mount_share(const char *tag, struct err *err) must_check;
 
+/*
+ * Comes to a share, by its path in the shared directory: the kernel mounts its file system then. All containers are to have the
+ * same mount of it, or they would have a cache and locks each; so it is done before there is a namespace of the container's.
+ */
+void guest_visit_share(const char *path);
+
+/* Comes to all file systems that are mounted there: the kernel asks then which are still shared, and unmounts the others. */
+void guest_visit_mounted_shares(void);
+
 /* Sets CLOCK_REALTIME. */
 int guest_set_clock(int64_t realtime_ns, struct err *err) must_check;
 

@@ -131,6 +131,10 @@ static int create_container(const struct call *call, struct err *err)
 	const Cella__Agent__CreateContainerRequest *request = (const Cella__Agent__CreateContainerRequest *)call->request;
 	int ret = request->own_network ? 0 : serve_names(call, request->network, err);
 
+	guest_visit_mounted_shares();
+	guest_visit_share(request->rootfs_share);
+	for (size_t i = 0; i < request->n_mounts; i++)
+		guest_visit_share(request->mounts[i]->share);
 	if (ret == 0)
 		ret = container_create(call->service->containers, request, call->conn, call->stream, err);
 	return ret < 0 ? ret : LATER;
