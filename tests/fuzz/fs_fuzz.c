@@ -28,7 +28,7 @@ static struct fs_server *make_server(void)
 	if (!server || fs_server_add_share(server, "s", open(directory, O_PATH | O_DIRECTORY), &err) < 0 ||
 	    chdir("/proc/self/fd") < 0 || stat(directory, &st) < 0)
 		abort();
-	share_directory_id = INODES_FILE_SYSTEM_FIRST | st.st_dev;
+	share_directory_id = inodes_file_system_id(st.st_dev);
 	return server;
 }
 

@@ -25,6 +25,12 @@ static inline bool inodes_is_virtual(uint64_t id)
 	return id == INODES_ROOT_ID || id >= INODES_FILE_SYSTEM_FIRST;
 }
 
+/* dev: st_dev of any file of the file system. */
+static inline uint64_t inodes_file_system_id(dev_t dev)
+{
+	return INODES_FILE_SYSTEM_FIRST | (dev & (INODES_FILE_SYSTEM_FIRST - 1));
+}
+
 struct inode {
 	uint64_t id;
 	int fd; /* O_PATH, owned */

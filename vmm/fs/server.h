@@ -4,8 +4,8 @@
  *
  * The root of the file system that the guest sees is virtual, and so are the directories in it, one for each file system of the
  * host (lib/share_directory.h): their entries are the shares, each a directory (or a single file) that the runtime handed over as a
- * descriptor. No path is ever resolved from the process's root; names from the
- * guest are single components without "/" and never "." or "..".
+ * descriptor. No path is ever resolved from the process's root; names from the guest are single components without "/" and never "."
+ * or "..".
  *
  * Any number of threads may call fs_server_handle at once.
  */

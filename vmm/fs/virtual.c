@@ -8,17 +8,11 @@
  */
 #include "vmm/fs/operations.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
 #include "lib/share_directory.h"
-
-static fuse_ino_t id_of(dev_t dev)
-{
-	return INODES_FILE_SYSTEM_FIRST | (dev & (INODES_FILE_SYSTEM_FIRST - 1));
-}
 
 struct stat virtual_stat(fuse_ino_t id)
 {
@@ -35,7 +29,7 @@ fuse_ino_t virtual_find(struct passthrough *fs, const char *name)
 
 		share_directory(directory, share->dev);
 		if (!strcmp(directory, name))
-			id = id_of(share->dev);
+			id = inodes_file_system_id(share->dev);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	return id;
@@ -48,7 +42,7 @@ int virtual_open_share(struct passthrough *fs, fuse_ino_t directory, const char 
 	errno = ENOENT;
 	pthread_mutex_lock(&fs->lock);
 	for (struct share *share = fs->shares; share; share = share->next)
-		if (id_of(share->dev) == directory && !strcmp(share->name, name)) {
+		if (inodes_file_system_id(share->dev) == directory && !strcmp(share->name, name)) {
 			fd = fcntl(share->fd, F_DUPFD_CLOEXEC, 0);
 			break;
 		}
@@ -68,7 +62,7 @@ static bool stands_for_entry(const struct passthrough *fs, fuse_ino_t directory,
 		return first == share;
 	}
 	strcpy(name, share->name);
-	return id_of(share->dev) == directory;
+	return inodes_file_system_id(share->dev) == directory;
 }
 
 int virtual_entry(struct passthrough *fs, fuse_ino_t directory, off_t offset, char name[FS_SHARE_NAME_MAX])
