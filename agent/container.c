@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/cgroup_namespace.h"
 #include "agent/device_filter.h"
 #include "agent/devices.h"
 #include "agent/disks.h"
@@ -67,8 +68,10 @@ static int prepare_pod_cgroup(struct err *err)
 
 	if (ret == 0) {
 		fd = cgroup_open(&pod, err);
-		ret = fd < 0 ? fd : device_filter_attach(fd, everything, err);
+		ret = fd < 0 ? fd : cgroup_namespace_new(fd, err);
 	}
+	if (ret == 0)
+		ret = device_filter_attach(fd, everything, err);
 	json_decref(everything);
 	return ret;
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "agent/copy_up.h"
-#include "lib/cgroup.h"
+#include "agent/growth.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/mount_options.h"
@@ -142,8 +142,8 @@ static int explain(int fs, int errnum, const char *what, const char *detail, str
 }
 
 /*
- * What only the owner of a network or cgroup namespace may mount: in a user namespace without one a container gets the guest's,
- * bound.
+ * What only the owner of a network or cgroup namespace may mount: in a user namespace without one a container gets the guest's
+ * or the pod's, bound.
  */
 static int bind_guests(const char *path, struct err *err)
 {
@@ -171,7 +171,7 @@ static int create_filesystem(const struct plan *plan, struct err *err)
 		return explain(fs, errno, "option", "ro", err);
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
 		if (errno == EPERM && !strcmp(plan->type, "cgroup2"))
-			return bind_guests(CGROUP_ROOT, err);
+			return bind_guests(GROWTH_CGROUP, err);
 		return explain(fs, errno, "create", plan->type, err);
 	}
 	fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);

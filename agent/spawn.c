@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/cgroup_namespace.h"
 #include "agent/network_namespace.h"
 #include "agent/ports.h"
 #include "agent/process_setup.h"
@@ -313,19 +314,36 @@ bool spawn_has_helper(const struct spawn *spawn)
 	return spawn->init || spawn->njoins;
 }
 
+/* Namespaces that are there already. Before the child is in a user namespace, whose root has no say in them. */
+static int enter_of_guest(const struct spawn *spawn, struct err *err)
+{
+	if (network_namespace_enter(spawn->network, err) < 0)
+		return -err->code;
+	if (spawn_wants_namespace(spawn->config, "cgroup") || cgroup_namespace_enter(err) == 0)
+		return 0;
+	network_namespace_leave(spawn->network);
+	return -err->code;
+}
+
+static void leave_of_guest(const struct spawn *spawn)
+{
+	if (!spawn_wants_namespace(spawn->config, "cgroup"))
+		cgroup_namespace_leave();
+	network_namespace_leave(spawn->network);
+}
+
 pid_t spawn_first_process(const struct spawn *spawn, struct err *err)
 {
 	unsigned long flags = spawn->njoins ? 0 : new_namespaces(spawn);
 	pid_t pid;
 
-	/* Before it is in a user namespace, whose root has no say in the guest's network namespaces. */
-	if (network_namespace_enter(spawn->network, err) < 0)
+	if (enter_of_guest(spawn, err) < 0)
 		return -err->code;
 	pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
 	if (pid < 0)
 		err_set(err, errno, "create the container's process");
 	if (pid != 0) {
-		network_namespace_leave(spawn->network);
+		leave_of_guest(spawn);
 		return pid < 0 ? -err->code : pid;
 	}
 	if (spawn->njoins)
@@ -338,7 +356,7 @@ pid_t spawn_first_process(const struct spawn *spawn, struct err *err)
 static int join_namespaces(const struct spawn *spawn, struct err *err)
 {
 	auto_fd init = (int)syscall(SYS_pidfd_open, spawn->init, 0);
-	unsigned long flags = CLONE_NEWNS;
+	unsigned long flags = CLONE_NEWNS | CLONE_NEWCGROUP;
 
 	if (init < 0)
 		return err_set(err, errno, "find the container's first process");
