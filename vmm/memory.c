@@ -17,45 +17,43 @@ static void add_region(struct memory *mem, gpa_t gpa, uint64_t offset, uint64_t 
 	};
 }
 
-/* An aligned mapping: reserve one huge page more and return what sticks out. */
-static uint8_t *map_aligned(uint64_t size)
+static uint64_t reserved_size(const struct memory *mem)
 {
-	uint8_t *map = mmap(NULL, size + MEMORY_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			    -1, 0);
-	uint64_t head;
-
-	if (map == MAP_FAILED)
-		return NULL;
-	head = (MEMORY_HUGE_PAGE - (uintptr_t)map % MEMORY_HUGE_PAGE) % MEMORY_HUGE_PAGE;
-	if (head)
-		munmap(map, head);
-	if (MEMORY_HUGE_PAGE - head)
-		munmap(map + head + size, MEMORY_HUGE_PAGE - head);
-	return map + head;
+	return mem->size + mem->growth_max + MEMORY_HUGE_PAGE;
 }
 
-/* Address space and nothing else: a page of it costs something when the guest first touches it. */
-static int reserve_growth(struct memory *mem, uint64_t growth, struct err *err)
+/* Address space and nothing else: a page of it costs something when it is touched. One huge page more, so that it can be aligned. */
+static int reserve(struct memory *mem)
+{
+	uintptr_t start;
+
+	mem->reserved = mmap(NULL, reserved_size(mem), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mem->reserved == MAP_FAILED)
+		return -errno;
+	start = ((uintptr_t)mem->reserved + MEMORY_HUGE_PAGE - 1) / MEMORY_HUGE_PAGE * MEMORY_HUGE_PAGE;
+	mem->map = (uint8_t *)start;
+	/* Best effort: without huge pages the guest is slower, not wrong. Dumps of the VMM leave guest memory out. */
+	madvise(mem->reserved, reserved_size(mem), MADV_HUGEPAGE);
+	madvise(mem->reserved, reserved_size(mem), MADV_DONTDUMP);
+	return 0;
+}
+
+/* Where memory that comes later is in the guest. On the host it follows what there is at boot. */
+static void place_growth(struct memory *mem)
 {
 	const struct memory_region *last = &mem->regions[mem->nregions - 1];
 	uint64_t end = last->gpa + last->size;
 
-	growth -= growth % MEMORY_BLOCK;
-	if (growth == 0)
-		return 0;
-	mem->growth.host = map_aligned(growth);
-	if (!mem->growth.host)
-		return err_set(err, errno, "reserve %llu MiB of address space", (unsigned long long)(growth >> 20));
+	if (mem->growth_max == 0)
+		return;
+	mem->growth.host = mem->map + mem->size;
 	mem->growth.gpa = end <= MEMORY_HOLE_END ? MEMORY_HOLE_END : (end + GROWTH_ALIGN - 1) / GROWTH_ALIGN * GROWTH_ALIGN;
-	mem->growth_max = growth;
-	madvise(mem->growth.host, growth, MADV_HUGEPAGE);
-	madvise(mem->growth.host, growth, MADV_DONTDUMP);
-	return 0;
 }
 
 struct memory *memory_new(uint64_t size, uint64_t growth, struct err *err)
 {
 	struct memory *mem;
+	int ret;
 
 	if (size == 0 || size % MEMORY_HUGE_PAGE) {
 		err_set(err, EINVAL, "guest memory of %llu bytes is not a multiple of 2 MiB", (unsigned long long)size);
@@ -67,25 +65,20 @@ struct memory *memory_new(uint64_t size, uint64_t growth, struct err *err)
 		return NULL;
 	}
 	mem->size = size;
-	mem->map = map_aligned(size);
-	if (!mem->map) {
-		err_set(err, errno, "map %llu MiB of guest memory", (unsigned long long)(size >> 20));
+	mem->growth_max = growth - growth % MEMORY_BLOCK;
+	ret = reserve(mem);
+	if (ret < 0) {
+		err_set(err, -ret, "map %llu MiB of guest memory", (unsigned long long)((size + growth) >> 20));
 		free(mem);
 		return NULL;
 	}
-	/* Best effort: without huge pages the guest is slower, not wrong. Dumps of the VMM leave guest memory out. */
-	madvise(mem->map, size, MADV_HUGEPAGE);
-	madvise(mem->map, size, MADV_DONTDUMP);
 	if (size > MEMORY_HOLE_START) {
 		add_region(mem, 0, 0, MEMORY_HOLE_START);
 		add_region(mem, MEMORY_HOLE_END, MEMORY_HOLE_START, size - MEMORY_HOLE_START);
 	} else {
 		add_region(mem, 0, 0, size);
 	}
-	if (reserve_growth(mem, growth, err) < 0) {
-		memory_free(mem);
-		return NULL;
-	}
+	place_growth(mem);
 	return mem;
 }
 
@@ -93,9 +86,7 @@ void memory_free(struct memory *mem)
 {
 	if (!mem)
 		return;
-	munmap(mem->map, mem->size);
-	if (mem->growth.host)
-		munmap(mem->growth.host, mem->growth_max);
+	munmap(mem->reserved, reserved_size(mem));
 	free(mem);
 }
 

@@ -30,8 +30,9 @@ struct memory_region {
 };
 
 struct memory {
-	uint8_t *map; /* owned, 2 MiB aligned */
+	uint8_t *map; /* 2 MiB aligned, within reserved */
 	uint64_t size;
+	void *reserved; /* owned: what is and what may be memory, and a huge page more */
 	struct memory_region regions[MEMORY_REGIONS_MAX]; /* RAM at boot */
 	size_t nregions;
 	struct memory_region growth; /* size: what is open; atomic. host NULL: cannot grow */

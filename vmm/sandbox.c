@@ -55,7 +55,7 @@ static int change_root(const char *dir, struct err *err)
 		  NULL) < 0)
 		return err_set(err, errno, "remount %s", dir);
 	/* pivot_root(".", "."): the old root ends up on top of the new one, where it can be detached (pivot_root(2)). */
-	if (chdir(dir) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", UMOUNT_DETACH) < 0 || chdir("/") < 0)
+	if (chdir(dir) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", UMOUNT_DETACH) < 0)
 		return err_set(err, errno, "make %s the root", dir);
 	return 0;
 }
@@ -94,8 +94,8 @@ int sandbox_enter(const char *dir, int proc_self_fd, bool keep_file_caps, struct
 
 	if (ret < 0)
 		return ret;
-	if (proc_self_fd >= 0 && fchdir(proc_self_fd) < 0)
-		return err_set(err, errno, "enter /proc/self/fd");
+	if (proc_self_fd >= 0 ? fchdir(proc_self_fd) < 0 : chdir("/") < 0)
+		return err_set(err, errno, "leave the old root");
 	umask(0); /* modes come from the guest, which has applied its umask */
 	/* The file-system ids of a thread change without its capabilities changing: vmm/fs/passthrough.c. */
 	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NOROOT | SECBIT_NOROOT_LOCKED,

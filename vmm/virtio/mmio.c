@@ -94,9 +94,9 @@ void virtio_mmio_activate(struct virtio_device *device)
 		virtio_device_needs_reset(device, "cannot start");
 		return;
 	}
-	/* A notification that raced with the activation must not be lost. */
+	/* A notification that came earlier must not be lost. */
 	for (unsigned int i = 0; i < device->ops->nqueues; i++)
-		if (write(device->kicks[i], &one, sizeof(one)) != sizeof(one))
+		if (virtqueue_enable_notify(&device->queues[i]) && write(device->kicks[i], &one, sizeof(one)) != sizeof(one))
 			virtio_device_needs_reset(device, "cannot wake a queue");
 }
 

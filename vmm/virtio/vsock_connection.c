@@ -77,7 +77,7 @@ struct connection *connection_new(struct vsock *vsock, int fd, enum state state)
 	conn->vsock = vsock;
 	conn->fd = fd;
 	conn->state = state;
-	conn->watched = state == STATE_HANDSHAKE ? EPOLLIN : 0;
+	conn->watched = EPOLLIN;
 	if (loop_add(vsock->loop, fd, conn->watched, socket_ready, conn, &err) < 0) {
 		free(conn);
 		return NULL;
