@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
 #include "lib/log.h"
 
 static int of_pod = -1, of_guest = -1;
