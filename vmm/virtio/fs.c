@@ -2,10 +2,11 @@
 /*
  * virtio-fs.
  *
- * Theory of operation. One worker at a time, the leader, sleeps in read(2) on the request queue's eventfd. When kicked
- * it takes a request; if there are more, it passes the lead on before it serves its own, so that a slow request never
- * holds up the others and a single quick one costs no thread switch. The high-priority queue (FORGET, INTERRUPT) has
- * a thread of its own. A request is copied out of guest memory once; the file server sees only the copy.
+ * Theory of operation. The workers that have nothing to do sleep in read(2) on the request queue's eventfd, which wakes
+ * one of them for each notification. It takes a request; if there are more, it notifies the next worker before it serves
+ * its own, so that a slow request never holds up the others, and a single one wakes one thread only. The high-priority
+ * queue (FORGET, INTERRUPT) has a thread of its own. A request is copied out of guest memory once; the file server sees
+ * only the copy.
  */
 #include "vmm/virtio/fs.h"
 
@@ -34,7 +35,6 @@ struct fs {
 	struct fs_server *server; /* borrowed */
 	struct worker workers[FS_WORKERS_MAX + 1];
 	unsigned int nworkers; /* on the request queue; workers[0] is the high-priority queue's */
-	pthread_mutex_t lead;  /* held by the worker that waits on the request queue's eventfd */
 	int (*confine)(void *ctx);
 	void *confine_ctx;
 	bool quit; /* atomic */
@@ -82,7 +82,7 @@ static int take(struct fs *fs, unsigned int queue, struct virtqueue_chain *chain
 		virtio_device_needs_reset(&fs->device, "malformed request chain");
 	if (ret > 0)
 		fs->device.in_flight++;
-	/* This request may take long: the guest has to notify the next leader of whatever comes meanwhile. */
+	/* This request may take long: the guest has to notify the next worker of whatever comes meanwhile. */
 	*ret_more = ret > 0 && virtqueue_enable_notify(vq);
 	pthread_mutex_unlock(&fs->device.lock);
 	return ret;
@@ -102,21 +102,19 @@ static void give_back(struct fs *fs, unsigned int queue, const struct virtqueue_
 	pthread_mutex_unlock(&fs->device.lock);
 }
 
-static void pass_lead(struct fs *fs, bool more)
+/* As if the guest had notified once more. */
+static void wake_one(struct fs *fs, unsigned int queue)
 {
 	uint64_t one = 1;
 
-	/* The next leader finds the eventfd readable and takes the rest. */
-	if (more && write(fs->device.kicks[QUEUE_REQUEST], &one, sizeof(one)) != sizeof(one))
+	if (write(fs->device.kicks[queue], &one, sizeof(one)) != sizeof(one))
 		log_warn_limited("fs: cannot wake a worker");
-	pthread_mutex_unlock(&fs->lead);
 }
 
 static void *worker_main(void *arg)
 {
 	struct worker *worker = arg;
 	struct fs *fs = worker->fs;
-	bool leads = worker->queue == QUEUE_REQUEST;
 	struct virtqueue_chain chain;
 	int ret = fs->confine ? fs->confine(fs->confine_ctx) : 0;
 
@@ -128,21 +126,16 @@ static void *worker_main(void *arg)
 		uint64_t count;
 		bool more;
 
-		if (leads)
-			pthread_mutex_lock(&fs->lead);
 		if (read(fs->device.kicks[worker->queue], &count, sizeof(count)) < 0 && errno != EINTR)
 			log_warn_limited("fs: wait for requests: %s", strerror(errno));
 		if (__atomic_load_n(&fs->quit, __ATOMIC_SEQ_CST)) {
-			if (leads)
-				pass_lead(fs, true);
+			wake_one(fs, worker->queue); /* each the next one */
 			return NULL;
 		}
-		ret = take(fs, worker->queue, &chain, &more);
-		if (leads)
-			pass_lead(fs, more);
-		while (ret > 0) {
+		while (take(fs, worker->queue, &chain, &more) > 0) {
+			if (more && worker->queue == QUEUE_REQUEST)
+				wake_one(fs, worker->queue);
 			give_back(fs, worker->queue, &chain, serve(worker, &chain));
-			ret = take(fs, worker->queue, &chain, &more);
 		}
 	}
 }
@@ -173,7 +166,6 @@ struct virtio_device *fs_new(const struct memory *mem, struct fs_server *server,
 	fs->server = server;
 	fs->nworkers = workers < 1 ? 1 : workers > FS_WORKERS_MAX ? FS_WORKERS_MAX : workers;
 	fs->config.num_request_queues = 1;
-	pthread_mutex_init(&fs->lead, NULL);
 	if (virtio_device_init(&fs->device, &fs_ops, mem, 0, &fs->config, sizeof(fs->config), err) < 0) {
 		fs_free(&fs->device);
 		return NULL;
@@ -213,14 +205,13 @@ int fs_start(struct virtio_device *device, int (*confine)(void *ctx), void *ctx,
 void fs_free(struct virtio_device *device)
 {
 	struct fs *fs = (struct fs *)device;
-	uint64_t one = 1;
 
 	if (!fs)
 		return;
 	__atomic_store_n(&fs->quit, true, __ATOMIC_SEQ_CST);
 	for (unsigned int i = 0; i < QUEUES; i++)
-		if (fs->device.kicks[i] >= 0 && write(fs->device.kicks[i], &one, sizeof(one)) < 0)
-			log_warn("fs: cannot wake the workers");
+		if (fs->device.kicks[i] >= 0)
+			wake_one(fs, i);
 	for (unsigned int i = 0; i <= FS_WORKERS_MAX; i++) {
 		if (fs->workers[i].started)
 			pthread_join(fs->workers[i].thread, NULL);
