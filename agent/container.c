@@ -243,11 +243,31 @@ static void add_process(struct container *container, struct process *process, st
 	container->processes = process;
 }
 
-/* The namespaces of other containers that this one shares. */
-static int find_joins(struct containers *containers, struct spawn *spawn, const Cella__Agent__CreateContainerRequest *request,
-		      struct err *err)
+/*
+ * A container that joins the user namespace of its pod has that one's ids. What its own config.json says of them is not asked:
+ * engines put a placeholder there (one id), since they know it as a namespace that has its maps already.
+ */
+static int join_user_namespace(struct spawn *spawn, json_t *config, const struct container *owner, pid_t init, struct err *err)
 {
-	static const char *const types[SPAWN_JOINS_MAX] = { "pid", "ipc", "uts" };
+	static const char *const maps[] = { "uidMappings", "gidMappings" };
+	const json_t *of_owner = json_object_get(owner->config, "linux");
+
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
+		if (json_object_set(json_object_get(config, "linux"), maps[i], json_object_get(of_owner, maps[i])) < 0)
+			return err_set(err, ENOMEM, "linux.%s", maps[i]);
+	spawn->joins[spawn->njoins].type = "user";
+	spawn->joins[spawn->njoins++].init = init;
+	return 0;
+}
+
+/* The namespaces of other containers that this one shares. */
+static int find_joins(struct containers *containers, struct spawn *spawn, json_t *config,
+		      const Cella__Agent__CreateContainerRequest *request, struct err *err)
+{
+	static const char *const types[SPAWN_JOINS_MAX - 1] = { "pid", "ipc", "uts" };
+	bool own_user_namespace = spawn_wants_namespace(config, "user") && !spawn_joins_namespace(config, "user");
+	const struct container *owner = NULL; /* whose user namespace owns those that are joined */
+	pid_t owner_init = 0;
 
 	for (size_t i = 0; i < request->n_namespaces; i++) {
 		const Cella__Agent__SharedNamespace *wanted = request->namespaces[i];
@@ -257,19 +277,28 @@ static int find_joins(struct containers *containers, struct spawn *spawn, const 
 
 		if (!strcmp(wanted->type, NETWORK_TYPE))
 			continue;
-		if (spawn_wants_namespace(spawn->config, "user"))
-			return err_msg(err, ENOTSUP, "linux.namespaces: a user namespace together with namespaces of a pod");
+		if (own_user_namespace)
+			return err_msg(err, ENOTSUP, "linux.namespaces: a user namespace of its own together with namespaces of a pod");
 		while (k < ARRAY_SIZE(types) && strcmp(types[k], wanted->type))
 			k++;
-		if (k == ARRAY_SIZE(types) || spawn->njoins == SPAWN_JOINS_MAX)
+		if (k == ARRAY_SIZE(types) || spawn->njoins == ARRAY_SIZE(types))
 			return err_msg(err, EINVAL, "namespace '%s' of container %s", wanted->type, wanted->container);
 		if (!init || init->pid <= 0)
 			return err_msg(err, ESRCH, "linux.namespaces: container %s, whose %s namespace is to be shared, does not run",
 				       wanted->container, wanted->type);
 		spawn->joins[spawn->njoins].type = types[k];
 		spawn->joins[spawn->njoins++].init = init->pid;
+		if (spawn_wants_namespace(other->config, "user")) {
+			owner = other;
+			owner_init = init->pid;
+		}
 	}
-	return 0;
+	if (spawn->njoins == 0 || !spawn_joins_namespace(config, "user"))
+		return 0;
+	/* The stand-ins on the host are in one user namespace: which of the pod's is meant is told by what else is joined. */
+	if (!owner)
+		return err_msg(err, ENOTSUP, "linux.namespaces: a user namespace that no container has whose namespaces are joined");
+	return join_user_namespace(spawn, config, owner, owner_init, err);
 }
 
 /* A network that is not the guest's: a new one, or another container's. */
@@ -324,7 +353,7 @@ static int start_first_process(struct containers *containers, struct container *
 	struct process *process = NULL;
 
 	spawn.network = container->network;
-	if (find_joins(containers, &spawn, request, err) < 0)
+	if (find_joins(containers, &spawn, container->config, request, err) < 0)
 		return -err->code;
 	if (spawn_wants_namespace(container->config, "user") && network_open_to_all(container->network, err) < 0)
 		return -err->code;

@@ -43,15 +43,25 @@ static const struct {
 	/* "network" is absent: the agent makes them (network_namespace.h). */
 };
 
-bool spawn_wants_namespace(const json_t *config, const char *type)
+static const json_t *find_namespace(const json_t *config, const char *type)
 {
 	const json_t *list = json_object_get(json_object_get(config, "linux"), "namespaces"), *entry;
 	size_t i;
 
 	json_array_foreach(list, i, entry)
 		if (!strcmp(json_get_string(entry, "type", ""), type))
-			return true;
-	return false;
+			return entry;
+	return NULL;
+}
+
+bool spawn_wants_namespace(const json_t *config, const char *type)
+{
+	return find_namespace(config, type) != NULL;
+}
+
+bool spawn_joins_namespace(const json_t *config, const char *type)
+{
+	return *json_get_string(find_namespace(config, type), "path", "") != '\0';
 }
 
 static void report(const struct spawn *spawn, enum spawn_event event, pid_t pid, const struct err *err)

@@ -37,7 +37,7 @@ struct spawn_report {
 	struct err err;
 };
 
-#define SPAWN_JOINS_MAX 3
+#define SPAWN_JOINS_MAX 4
 
 struct spawn {
 	const json_t *config;  /* config.json; for an exec'd process its container's */
@@ -47,7 +47,7 @@ struct spawn {
 	const struct cgroup *cgroup;
 	bool cgroup_was_named; /* the caller wants just this one */
 	struct {
-		const char *type; /* "pid", "ipc", "uts" */
+		const char *type; /* "pid", "ipc", "uts", and at the end "user": who is in it has no say in the others any more */
 		pid_t init;	  /* the first process of the container whose namespace it is */
 	} joins[SPAWN_JOINS_MAX];
 	size_t njoins;	  /* first process only: namespaces that are shared instead of new ones */
@@ -76,7 +76,8 @@ uint32_t spawn_guest_id(const json_t *config, const char *mappings, uint32_t id)
 /* Writes linux.uidMappings and gidMappings for a child in a new user namespace. Parent. */
 int spawn_write_id_maps(pid_t pid, const json_t *config, struct err *err) must_check;
 
-/* Whether the config asks for a new namespace of this type ("user", ...). */
+/* Whether the config names a namespace of this type ("user", ...), and whether it is one that is there already: by its path. */
 bool spawn_wants_namespace(const json_t *config, const char *type);
+bool spawn_joins_namespace(const json_t *config, const char *type);
 
 #endif
