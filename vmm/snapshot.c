@@ -23,22 +23,23 @@
 #define BATCH_MAX 64
 #define GAP (32 * PAGE) /* so much of zeroes is cheaper to copy than to begin anew */
 
-static size_t used_size(uint32_t nvcpus)
+static size_t size_with(uint32_t nvcpus)
 {
 	return offsetof(struct snapshot, vcpus) + nvcpus * sizeof(struct arch_vcpu_state);
 }
 
-struct snapshot *snapshot_new(const struct memory *mem, struct err *err)
+struct snapshot *snapshot_new(const struct memory *mem, uint32_t nvcpus, struct err *err)
 {
-	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+	struct snapshot *snapshot = calloc(1, size_with(nvcpus));
 
 	if (!snapshot) {
 		err_set(err, ENOMEM, "save the VM");
 		return NULL;
 	}
 	snapshot->version = VERSION;
-	snapshot->size = sizeof(*snapshot);
+	snapshot->size = (uint32_t)size_with(1);
 	snapshot->memory_size = mem->size;
+	snapshot->nvcpus = nvcpus;
 	return snapshot;
 }
 
@@ -130,36 +131,33 @@ int snapshot_write(struct snapshot *snapshot, const struct memory *mem, const ui
 			collapse(fd, at, extent->size);
 		at += extent->size;
 	}
-	if (write_at(fd, snapshot, used_size(snapshot->nvcpus), 0, err) < 0)
+	if (write_at(fd, snapshot, size_with(snapshot->nvcpus), 0, err) < 0)
 		return -err->code;
 	return write_at(fd, &magic, sizeof(magic), offsetof(struct snapshot, magic), err);
 }
 
-static int check(const struct snapshot *snapshot, struct err *err)
+static int check(const struct snapshot *snapshot, uint32_t nvcpus, struct err *err)
 {
-	if (snapshot->magic != MAGIC || snapshot->version != VERSION || snapshot->size != sizeof(*snapshot))
+	if (snapshot->magic != MAGIC || snapshot->version != VERSION || snapshot->size != size_with(1))
 		return err_msg(err, EINVAL, "this is no snapshot of this VMM");
-	if (snapshot->nvcpus < 1 || snapshot->nvcpus > CONFIG_VCPUS_MAX || snapshot->nwindows > DEVICES_MAX ||
-	    snapshot->nextents > SNAPSHOT_EXTENTS_MAX)
-		return err_msg(err, EINVAL, "the snapshot has %u vCPUs, %u devices and %u pieces of memory", snapshot->nvcpus,
-			       snapshot->nwindows, snapshot->nextents);
+	if (snapshot->nvcpus != nvcpus)
+		return err_msg(err, EINVAL, "a snapshot of %u vCPUs for a VM with %u", snapshot->nvcpus, nvcpus);
+	if (snapshot->nwindows > DEVICES_MAX || snapshot->nextents > SNAPSHOT_EXTENTS_MAX)
+		return err_msg(err, EINVAL, "the snapshot has %u devices and %u pieces of memory", snapshot->nwindows,
+			       snapshot->nextents);
 	return 0;
 }
 
-struct snapshot *snapshot_read(int fd, struct err *err)
+struct snapshot *snapshot_read(int fd, uint32_t nvcpus, struct err *err)
 {
-	auto_free struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
-	int ret = snapshot ? io_pread_all(fd, snapshot, used_size(0), 0) : -ENOMEM;
+	auto_free struct snapshot *snapshot = calloc(1, size_with(nvcpus));
+	int ret = snapshot ? io_pread_all(fd, snapshot, size_with(nvcpus), 0) : -ENOMEM;
 
-	if (ret == 0 && check(snapshot, err) < 0)
-		return NULL;
-	if (ret == 0)
-		ret = io_pread_all(fd, snapshot->vcpus, snapshot->nvcpus * sizeof(snapshot->vcpus[0]), used_size(0));
 	if (ret < 0) {
 		err_set(err, -ret, "read the snapshot");
 		return NULL;
 	}
-	return ptr_take(&snapshot);
+	return check(snapshot, nvcpus, err) < 0 ? NULL : ptr_take(&snapshot);
 }
 
 /* Extents to be copied that follow each other in the file: one system call reads them all. */

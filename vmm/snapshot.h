@@ -32,7 +32,7 @@ struct snapshot_extent {
 struct snapshot {
 	uint64_t magic; /* written last: a file without it is not complete */
 	uint32_t version;
-	uint32_t size; /* of this structure */
+	uint32_t size; /* of this structure, with one vCPU */
 	uint64_t memory_size;
 	uint32_t nvcpus;
 	uint32_t nwindows;
@@ -40,21 +40,24 @@ struct snapshot {
 	struct snapshot_extent extents[SNAPSHOT_EXTENTS_MAX]; /* in the file from SNAPSHOT_MEMORY on, shared ones at huge pages */
 	struct arch_machine_state machine;
 	struct virtio_device_state devices[DEVICES_MAX];
-	struct arch_vcpu_state vcpus[CONFIG_VCPUS_MAX]; /* the last: only nvcpus of them are written and read */
+	struct arch_vcpu_state vcpus[]; /* nvcpus of them */
 };
 
 /* Where memory begins in the file. */
-#define SNAPSHOT_MEMORY ((sizeof(struct snapshot) + 4095) / 4096 * 4096)
+#define SNAPSHOT_MEMORY ((sizeof(struct snapshot) + CONFIG_VCPUS_MAX * sizeof(struct arch_vcpu_state) + 4095) / 4096 * 4096)
 
-/* A snapshot for a VM with this memory, to be filled; the caller frees it. */
-struct snapshot *snapshot_new(const struct memory *mem, struct err *err);
+/* A snapshot for a VM with this memory and these vCPUs, to be filled; the caller frees it. */
+struct snapshot *snapshot_new(const struct memory *mem, uint32_t nvcpus, struct err *err);
 
 /* Writes it and the memory into an empty file. shared: the bytes of mem that VMs may share. */
 int snapshot_write(struct snapshot *snapshot, const struct memory *mem, const uint8_t *shared, uint64_t shared_size, int fd,
 		   struct err *err) must_check;
 
-/* Reads everything but the memory; the caller frees it. EINVAL: it is none, or one of another VMM. */
-struct snapshot *snapshot_read(int fd, struct err *err);
+/*
+ * Reads everything but the memory, for a VM with 1 to CONFIG_VCPUS_MAX vCPUs; the caller frees it. EINVAL: it is none, or one
+ * of another VMM, or of a VM with more or fewer.
+ */
+struct snapshot *snapshot_read(int fd, uint32_t nvcpus, struct err *err);
 
 /*
  * Fills mem, which nobody has touched and which is as large. What it maps has to stay as it is in the file as long as mem

@@ -9,11 +9,9 @@
 
 int vm_load_snapshot(struct vm *vm, struct err *err)
 {
-	vm->snapshot = snapshot_read(vm->config->restore_fd, err);
+	vm->snapshot = snapshot_read(vm->config->restore_fd, vm->config->vcpus, err);
 	if (!vm->snapshot)
 		return -err->code;
-	if (vm->snapshot->nvcpus != vm->config->vcpus)
-		return err_msg(err, EINVAL, "a snapshot of %u vCPUs for a VM with %u", vm->snapshot->nvcpus, vm->config->vcpus);
 	return snapshot_load(vm->snapshot, vm->mem, vm->config->restore_fd, err);
 }
 
@@ -34,11 +32,10 @@ int vm_restore_machine(struct vm *vm, struct err *err)
 
 static int save(struct vm *vm, struct err *err)
 {
-	auto_free struct snapshot *snapshot = snapshot_new(vm->mem, err);
+	auto_free struct snapshot *snapshot = snapshot_new(vm->mem, vm->nvcpus, err);
 
 	if (!snapshot)
 		return -err->code;
-	snapshot->nvcpus = vm->nvcpus;
 	snapshot->nwindows = (uint32_t)vm->devices.n;
 	for (unsigned int i = 0; i < vm->nvcpus; i++)
 		if (vcpu_complete_exit(&vm->vcpus[i], err) < 0 ||

@@ -26,7 +26,7 @@ struct worker {
 	unsigned int queue;
 	pthread_t thread;
 	bool started;
-	uint8_t *buffer; /* owned, FS_REQUEST_MAX bytes: the copy of the request */
+	uint8_t *buffer; /* borrowed, FS_REQUEST_MAX bytes: the copy of the request */
 };
 
 struct fs {
@@ -34,6 +34,7 @@ struct fs {
 	struct virtio_fs_config config;
 	struct fs_server *server; /* borrowed */
 	struct worker workers[FS_WORKERS_MAX + 1];
+	uint8_t *buffers; /* owned, one for each worker */
 	unsigned int nworkers; /* on the request queue; workers[0] is the high-priority queue's */
 	int (*confine)(void *ctx);
 	void *confine_ctx;
@@ -187,6 +188,10 @@ int fs_start(struct virtio_device *device, int (*confine)(void *ctx), void *ctx,
 
 	fs->confine = confine;
 	fs->confine_ctx = ctx;
+	/* One allocation: each is too large for the heap, and would take a mapping of its own. */
+	fs->buffers = malloc((fs->nworkers + 1) * FS_REQUEST_MAX);
+	if (!fs->buffers)
+		return err_set(err, ENOMEM, "start the file server's threads");
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 256 << 10);
 	for (unsigned int i = 0; i <= fs->nworkers && ret == 0; i++) {
@@ -194,8 +199,8 @@ int fs_start(struct virtio_device *device, int (*confine)(void *ctx), void *ctx,
 
 		worker->fs = fs;
 		worker->queue = i == 0 ? QUEUE_HIPRIO : QUEUE_REQUEST;
-		worker->buffer = malloc(FS_REQUEST_MAX);
-		ret = worker->buffer ? pthread_create(&worker->thread, &attr, worker_main, worker) : ENOMEM;
+		worker->buffer = fs->buffers + i * FS_REQUEST_MAX;
+		ret = pthread_create(&worker->thread, &attr, worker_main, worker);
 		worker->started = ret == 0;
 	}
 	pthread_attr_destroy(&attr);
@@ -212,11 +217,10 @@ void fs_free(struct virtio_device *device)
 	for (unsigned int i = 0; i < QUEUES; i++)
 		if (fs->device.kicks[i] >= 0)
 			wake_one(fs, i);
-	for (unsigned int i = 0; i <= FS_WORKERS_MAX; i++) {
+	for (unsigned int i = 0; i <= FS_WORKERS_MAX; i++)
 		if (fs->workers[i].started)
 			pthread_join(fs->workers[i].thread, NULL);
-		free(fs->workers[i].buffer);
-	}
+	free(fs->buffers);
 	virtio_device_done(device);
 	free(fs);
 }
