@@ -15,6 +15,7 @@
 #include "agent/devices.h"
 #include "agent/disks.h"
 #include "agent/growth.h"
+#include "agent/joins.h"
 #include "agent/names.h"
 #include "agent/network.h"
 #include "agent/network_namespace.h"
@@ -25,8 +26,6 @@
 
 /* What is left to the host: which processors, and the bandwidth of its disks. The guest's have other numbers. */
 #define GUEST_CONTROLLERS (CGROUP_CPU | CGROUP_MEMORY | CGROUP_PIDS | CGROUP_HUGETLB)
-
-#define NETWORK_TYPE "network" /* of a shared namespace */
 
 struct container {
 	struct loop *loop; /* borrowed */
@@ -98,6 +97,11 @@ struct container *container_find(struct containers *containers, const char *id)
 	while (container && strcmp(container->id, id))
 		container = container->next;
 	return container;
+}
+
+const json_t *container_config(const struct container *container)
+{
+	return container->config;
 }
 
 const struct cgroup *container_cgroup(const struct container *container)
@@ -243,64 +247,6 @@ static void add_process(struct container *container, struct process *process, st
 	container->processes = process;
 }
 
-/*
- * A container that joins the user namespace of its pod has that one's ids. What its own config.json says of them is not asked:
- * engines put a placeholder there (one id), since they know it as a namespace that has its maps already.
- */
-static int join_user_namespace(struct spawn *spawn, json_t *config, const struct container *owner, pid_t init, struct err *err)
-{
-	static const char *const maps[] = { "uidMappings", "gidMappings" };
-	const json_t *of_owner = json_object_get(owner->config, "linux");
-
-	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
-		if (json_object_set(json_object_get(config, "linux"), maps[i], json_object_get(of_owner, maps[i])) < 0)
-			return err_set(err, ENOMEM, "linux.%s", maps[i]);
-	spawn->joins[spawn->njoins].type = "user";
-	spawn->joins[spawn->njoins++].init = init;
-	return 0;
-}
-
-/* The namespaces of other containers that this one shares. */
-static int find_joins(struct containers *containers, struct spawn *spawn, json_t *config,
-		      const Cella__Agent__CreateContainerRequest *request, struct err *err)
-{
-	static const char *const types[SPAWN_JOINS_MAX - 1] = { "pid", "ipc", "uts" };
-	bool own_user_namespace = spawn_wants_namespace(config, "user") && !spawn_joins_namespace(config, "user");
-	const struct container *owner = NULL; /* whose user namespace owns those that are joined */
-	pid_t owner_init = 0;
-
-	for (size_t i = 0; i < request->n_namespaces; i++) {
-		const Cella__Agent__SharedNamespace *wanted = request->namespaces[i];
-		struct container *other = container_find(containers, wanted->container);
-		struct process *init = other ? container_process(other, NULL) : NULL;
-		size_t k = 0;
-
-		if (!strcmp(wanted->type, NETWORK_TYPE))
-			continue;
-		if (own_user_namespace)
-			return err_msg(err, ENOTSUP, "linux.namespaces: a user namespace of its own together with namespaces of a pod");
-		while (k < ARRAY_SIZE(types) && strcmp(types[k], wanted->type))
-			k++;
-		if (k == ARRAY_SIZE(types) || spawn->njoins == ARRAY_SIZE(types))
-			return err_msg(err, EINVAL, "namespace '%s' of container %s", wanted->type, wanted->container);
-		if (!init || init->pid <= 0)
-			return err_msg(err, ESRCH, "linux.namespaces: container %s, whose %s namespace is to be shared, does not run",
-				       wanted->container, wanted->type);
-		spawn->joins[spawn->njoins].type = types[k];
-		spawn->joins[spawn->njoins++].init = init->pid;
-		if (spawn_wants_namespace(other->config, "user")) {
-			owner = other;
-			owner_init = init->pid;
-		}
-	}
-	if (spawn->njoins == 0 || !spawn_joins_namespace(config, "user"))
-		return 0;
-	/* The stand-ins on the host are in one user namespace: which of the pod's is meant is told by what else is joined. */
-	if (!owner)
-		return err_msg(err, ENOTSUP, "linux.namespaces: a user namespace that no container has whose namespaces are joined");
-	return join_user_namespace(spawn, config, owner, owner_init, err);
-}
-
 /* A network that is not the guest's: a new one, or another container's. */
 static int choose_network(struct containers *containers, struct container *container,
 			  const Cella__Agent__CreateContainerRequest *request, struct err *err)
@@ -353,7 +299,7 @@ static int start_first_process(struct containers *containers, struct container *
 	struct process *process = NULL;
 
 	spawn.network = container->network;
-	if (find_joins(containers, &spawn, container->config, request, err) < 0)
+	if (joins_find(&spawn, container->config, containers, request, err) < 0)
 		return -err->code;
 	if (spawn_wants_namespace(container->config, "user") && network_open_to_all(container->network, err) < 0)
 		return -err->code;

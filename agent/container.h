@@ -9,11 +9,14 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 
+#define NETWORK_TYPE "network" /* of a shared namespace (agent.proto) */
+
 struct containers;
 
 struct containers *containers_new(struct loop *loop, struct err *err);
 
 struct container *container_find(struct containers *containers, const char *id);
+const json_t *container_config(const struct container *container); /* its config.json; borrowed */
 const struct cgroup *container_cgroup(const struct container *container);
 int container_network(const struct container *container); /* network_namespace.h; borrowed */
 unsigned int container_network_number(const struct container *container); /* agent.proto; 0: the guest's own */

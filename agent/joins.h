@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Namespaces that a container of a pod shares with others of it. */
+#ifndef AGENT_JOINS_H
+#define AGENT_JOINS_H
+
+#include <jansson.h>
+
+#include "agent/container.h"
+#include "agent/spawn.h"
+
+/*
+ * Fills spawn->joins with the processes whose namespaces the request names (pid, ipc, uts; a network is chosen elsewhere), and
+ * with a user namespace where config.json joins one; config then has the maps of that one. ESRCH: a container that does not
+ * run; ENOTSUP: a user namespace that cannot be told or goes with none of the others.
+ */
+int joins_find(struct spawn *spawn, json_t *config, struct containers *containers,
+	       const Cella__Agent__CreateContainerRequest *request, struct err *err) must_check;
+
+#endif
