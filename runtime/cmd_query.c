@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cella state, list and ps: what is there. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,24 +65,12 @@ static void print_row(const json_t *state)
 	       json_get_string(state, "bundle", ""), json_get_string(state, "created", ""), "root");
 }
 
-/* An array of all containers; half-created ones are left out. */
-static json_t *collect(const char *root)
+/* Half-created ones are left out. */
+static int collect(const struct state *state, void *all)
 {
-	auto_dir dir = opendir(root);
-	json_t *all = json_array();
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		struct state state;
-		struct err err;
-
-		if (entry->d_name[0] == '.' || state_open(&state, root, entry->d_name, &err) < 0)
-			continue;
-		if (state.status != STATUS_CREATING)
-			json_array_append_new(all, state_to_json(&state));
-		state_close(&state);
-	}
-	return all;
+	if (state->status != STATUS_CREATING)
+		json_array_append_new(all, state_to_json(state));
+	return 0;
 }
 
 int cmd_list(struct runtime *runtime, int argc, char **argv)
@@ -98,7 +85,8 @@ int cmd_list(struct runtime *runtime, int argc, char **argv)
 		return 0;
 	if (first < 0 || check_format(options.format, &err) < 0)
 		return runtime_fail(&err, 1);
-	all = collect(runtime->root);
+	all = json_array();
+	state_for_each(runtime->root, collect, all);
 	if (options.quiet) {
 		json_array_foreach(all, i, state)
 			puts(json_get_string(state, "id", ""));

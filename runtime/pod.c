@@ -2,7 +2,6 @@
 /* Pods: containers that share a VM. */
 #include "runtime/pod.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -146,23 +145,17 @@ static bool is_alive(const struct state *state)
 	return state->status == STATUS_CREATED || state->status == STATUS_RUNNING || state->status == STATUS_PAUSED;
 }
 
-static int search(struct pod *pod, const char *root, struct wanted *wanted, struct err *err)
+struct search {
+	struct pod *pod;
+	struct wanted *wanted;
+	struct err *err;
+};
+
+static int look(const struct state *state, void *ctx)
 {
-	auto_dir dir = opendir(root);
-	struct dirent *entry;
-	int ret = 0;
+	const struct search *search = ctx;
 
-	while (dir && ret == 0 && (entry = readdir(dir))) {
-		struct state state;
-		struct err ignored;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		if (state_open(&state, root, entry->d_name, &ignored) == 0 && is_alive(&state))
-			ret = match(pod, wanted, &state, err);
-		state_close(&state);
-	}
-	return ret;
+	return is_alive(state) ? match(search->pod, search->wanted, state, search->err) : 0;
 }
 
 static int join_sandbox(struct pod *pod, const char *root, const struct sandbox *sandbox, struct err *err)
@@ -192,7 +185,7 @@ int pod_find(struct pod *pod, const char *root, const json_t *config, struct err
 	collect(&wanted, config);
 	if (*sandbox.id && join_sandbox(pod, root, &sandbox, err) < 0)
 		return -err->code;
-	if (wanted.any && search(pod, root, &wanted, err) < 0)
+	if (wanted.any && state_for_each(root, look, &(struct search){ pod, &wanted, err }) < 0)
 		return -err->code;
 	if (!*pod->vm_owner)
 		return 0;

@@ -2,6 +2,7 @@
 /* Containers' directories. */
 #include "runtime/state.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -326,6 +327,25 @@ json_t *state_load_config(const struct state *state, struct err *err)
 	auto_free char *text = io_read_file(state->dirfd, "config.json", SPEC_FILE_MAX, &len, err);
 
 	return text ? json_parse_object(text, len, "config.json", err) : NULL;
+}
+
+int state_for_each(const char *root, int (*look)(const struct state *state, void *ctx), void *ctx)
+{
+	auto_dir dir = opendir(root);
+	struct dirent *entry;
+	int ret = 0;
+
+	while (dir && ret == 0 && (entry = readdir(dir))) {
+		struct state state;
+		struct err ignored; /* it may go in this moment */
+
+		if (entry->d_name[0] == '.')
+			continue;
+		if (state_open(&state, root, entry->d_name, &ignored) == 0)
+			ret = look(&state, ctx);
+		state_close(&state);
+	}
+	return ret;
 }
 
 int state_set_flag(struct state *state, const char *name, bool set, struct err *err)

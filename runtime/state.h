@@ -59,6 +59,12 @@ int state_create(struct state *state, const char *root, const char *id, struct e
 /* Opens an existing container and finds out its status. "container does not exist" with ENOENT. */
 int state_open(struct state *state, const char *root, const char *id, struct err *err) must_check;
 
+/*
+ * Calls look for every container below root that can be opened, until one call returns something else than 0, and returns that.
+ * The state is closed after the call.
+ */
+int state_for_each(const char *root, int (*look)(const struct state *state, void *ctx), void *ctx);
+
 /* Whether somebody is at it who called state_create, in this moment. */
 bool state_is_being_created(const struct state *state);
 void state_close(struct state *state);
