@@ -10,8 +10,9 @@
 
 /*
  * Fills spawn->joins with the processes whose namespaces the request names (pid, ipc, uts; a network is chosen elsewhere), and
- * with a user namespace where config.json joins one; config then has the maps of that one. ESRCH: a container that does not
- * run; ENOTSUP: a user namespace that cannot be told or goes with none of the others.
+ * with a user namespace where config.json joins one; config then has the maps of that one. EINVAL: one that cannot be shared,
+ * or too many; ESRCH: a container that does not run; ENOTSUP: a user namespace of its own beside joined ones, or one that none of
+ * the others' containers has.
  */
 int joins_find(struct spawn *spawn, json_t *config, struct containers *containers,
 	       const Cella__Agent__CreateContainerRequest *request, struct err *err) must_check;

@@ -180,6 +180,8 @@ static void test_what_is_no_snapshot_is_refused(void **state)
 		{ offsetof(struct snapshot, size), 5 },
 		{ offsetof(struct snapshot, nvcpus), 0 },
 		{ offsetof(struct snapshot, nvcpus), 2 },
+		{ offsetof(struct snapshot, nvcpus), CONFIG_VCPUS_MAX }, /* more than the file has */
+		{ offsetof(struct snapshot, nvcpus), CONFIG_VCPUS_MAX + 1 },
 		{ offsetof(struct snapshot, nwindows), DEVICES_MAX + 1 },
 		{ offsetof(struct snapshot, nextents), SNAPSHOT_EXTENTS_MAX + 1 },
 	};
