@@ -1,75 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/fs/server.h"
+#include "tests/unit/vmm/fs_client.h"
 
-#include <fcntl.h>
-#include <linux/fuse.h>
-#include <sys/stat.h>
-
-#include "lib/share_directory.h"
-#include "tests/unit/test.h"
-
-static struct fs_server *server;
 static char name[SHARE_DIRECTORY_MAX]; /* of the directory that the shares of /proc are in */
 static uint64_t number;		       /* its node */
-
-static _Alignas(8) struct {
-	struct fuse_out_header header;
-	union {
-		struct fuse_init_out init;
-		struct fuse_entry_out entry;
-		struct fuse_attr_out attr;
-		char bytes[4096];
-	};
-} reply;
-
-/* Sends a request; the error of its reply. */
-static int ask(uint32_t opcode, uint64_t node, const void *body, size_t len)
-{
-	static _Alignas(8) char data[4096];
-	struct fuse_in_header header = { .len = (uint32_t)(sizeof(header) + len), .opcode = opcode, .unique = 1, .nodeid = node };
-	struct iovec iov = { &reply, sizeof(reply) };
-	struct fs_request request = { .data = data, .len = header.len, .reply = &iov, .nreply = 1 };
-
-	memcpy(data, &header, sizeof(header));
-	memcpy(data + sizeof(header), body, len);
-	memset(&reply, 0, sizeof(reply));
-	fs_server_handle(server, &request);
-	assert_true(request.written >= sizeof(reply.header));
-	assert_int_equal(reply.header.len, request.written);
-	return reply.header.error;
-}
-
-static int look_up(uint64_t directory, const char *entry)
-{
-	return ask(FUSE_LOOKUP, directory, entry, strlen(entry) + 1);
-}
-
-static void share(const char *share_name, const char *path)
-{
-	struct err err;
-
-	assert_int_equal(fs_server_add_share(server, share_name, open(path, O_PATH | O_CLOEXEC), &err), 0);
-}
 
 /* /proc and /dev/pts are file systems of the kernel's own, two. */
 static int set_up(void **state)
 {
-	struct fuse_init_in init = { .major = 7, .minor = 38, .flags = FUSE_SUBMOUNTS | FUSE_DO_READDIRPLUS };
-	struct err err;
-	struct stat st;
-
 	(void)state;
-	server = fs_server_new(open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC), &err);
-	assert_non_null(server);
+	start_server();
 	share("process", "/proc/self");
 	share("file", "/proc/version");
 	share("terminals", "/dev/pts");
-	assert_int_equal(stat("/proc/version", &st), 0);
-	share_directory(name, st.st_dev);
-	assert_int_equal(ask(FUSE_INIT, 0, &init, sizeof(init)), 0);
-	assert_true(reply.init.flags & FUSE_SUBMOUNTS);
-	assert_int_equal(look_up(FUSE_ROOT_ID, name), 0);
-	number = reply.entry.nodeid;
+	number = shares_beside("/proc/version", name);
 	return 0;
 }
 

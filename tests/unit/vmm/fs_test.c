@@ -2,71 +2,37 @@
 /* Requests through the queue, served by the workers' threads; what is asked of the files, fs_server_test.c tries. */
 #include "vmm/virtio/fs.h"
 
-#include <fcntl.h>
-#include <linux/fuse.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <time.h>
 
-#include "lib/share_directory.h"
-#include "tests/unit/test.h"
 #include "tests/unit/vmm/driver.h"
+#include "tests/unit/vmm/fs_client.h"
 
 #define QUEUE 1
 #define REPLY 0x800 /* behind its request */
 #define ROOM 0x1000 /* for a request and its reply */
 
 static struct driver driver;
-static struct fs_server *server;
 static char directory[] = "/tmp/cella-fs-test.XXXXXX", path[64];
 static uint64_t node; /* the file's */
 static int held;      /* opened for writing, under a lease: who else opens the file waits until it is given up */
 
-/* Before there are workers: straight to the server. */
-static void ask(uint32_t opcode, uint64_t of, const void *body, size_t len, void *reply, size_t room)
-{
-	static _Alignas(8) char data[4096];
-	struct fuse_in_header header = { .len = (uint32_t)(sizeof(header) + len), .opcode = opcode, .unique = 1, .nodeid = of };
-	struct fuse_out_header answer;
-	struct iovec iov[] = { { &answer, sizeof(answer) }, { reply, room } };
-	struct fs_request request = { .data = data, .len = header.len, .reply = iov, .nreply = 2 };
-
-	memcpy(data, &header, sizeof(header));
-	memcpy(data + sizeof(header), body, len);
-	fs_server_handle(server, &request);
-	assert_int_equal(answer.error, 0);
-}
-
-static uint64_t look_up(uint64_t of, const char *name)
-{
-	struct fuse_entry_out entry;
-
-	ask(FUSE_LOOKUP, of, name, strlen(name) + 1, &entry, sizeof(entry));
-	return entry.nodeid;
-}
-
 static int set_up(void **state)
 {
-	struct fuse_init_in init = { .major = 7, .minor = 38, .flags = FUSE_SUBMOUNTS | FUSE_DO_READDIRPLUS };
-	struct fuse_init_out answer;
-	char share[SHARE_DIRECTORY_MAX];
-	struct err err;
-	struct stat st;
+	char name[SHARE_DIRECTORY_MAX];
 
 	(void)state;
 	strcpy(strrchr(directory, '.'), ".XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/file", directory);
 	held = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(fstat(held, &st), 0);
 	signal(SIGIO, SIG_IGN); /* tells that somebody waits */
 	assert_int_equal(fcntl(held, F_SETLEASE, F_WRLCK), 0);
-	server = fs_server_new(open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC), &err);
-	assert_non_null(server);
-	assert_int_equal(fs_server_add_share(server, "share", open(directory, O_PATH | O_CLOEXEC), &err), 0);
-	ask(FUSE_INIT, 0, &init, sizeof(init), &answer, sizeof(answer));
-	share_directory(share, st.st_dev);
-	node = look_up(look_up(look_up(FUSE_ROOT_ID, share), "share"), "file");
+	start_server();
+	share("share", directory);
+	assert_int_equal(look_up(shares_beside(directory, name), "share"), 0);
+	assert_int_equal(look_up(reply.entry.nodeid, "file"), 0);
+	node = reply.entry.nodeid;
 	driver_init(&driver);
 	return 0;
 }

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A file server and the guest that asks it, one request after the other, without a queue between them. */
+#ifndef TESTS_UNIT_VMM_FS_CLIENT_H
+#define TESTS_UNIT_VMM_FS_CLIENT_H
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <sys/stat.h>
+
+#include "lib/share_directory.h"
+#include "tests/unit/test.h"
+#include "vmm/fs/server.h"
+
+static struct fs_server *server;
+
+static _Alignas(8) struct {
+	struct fuse_out_header header;
+	union {
+		struct fuse_init_out init;
+		struct fuse_entry_out entry;
+		struct fuse_attr_out attr;
+		struct fuse_open_out open;
+		struct fuse_write_out write;
+		char bytes[4096];
+	};
+} reply;
+
+/* Sends a request; the error of its reply. */
+static int ask(uint32_t opcode, uint64_t node, const void *body, size_t len)
+{
+	static _Alignas(8) char data[4096];
+	struct fuse_in_header header = { .len = (uint32_t)(sizeof(header) + len), .opcode = opcode, .unique = 1, .nodeid = node };
+	struct iovec iov = { &reply, sizeof(reply) };
+	struct fs_request request = { .data = data, .len = header.len, .reply = &iov, .nreply = 1 };
+
+	memcpy(data, &header, sizeof(header));
+	memcpy(data + sizeof(header), body, len);
+	memset(&reply, 0, sizeof(reply));
+	fs_server_handle(server, &request);
+	assert_true(request.written >= sizeof(reply.header));
+	assert_int_equal(reply.header.len, request.written);
+	return reply.header.error;
+}
+
+static int look_up(uint64_t directory, const char *entry)
+{
+	return ask(FUSE_LOOKUP, directory, entry, strlen(entry) + 1);
+}
+
+static void share(const char *name, const char *path)
+{
+	struct err err;
+
+	assert_int_equal(fs_server_add_share(server, name, open(path, O_PATH | O_CLOEXEC), &err), 0);
+}
+
+/* A server, without shares so far, to which the guest has said what a guest says first. */
+static void start_server(void)
+{
+	struct fuse_init_in init = { .major = 7, .minor = 38, .flags = FUSE_SUBMOUNTS | FUSE_DO_READDIRPLUS };
+	struct err err;
+
+	server = fs_server_new(open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC), &err);
+	assert_non_null(server);
+	assert_int_equal(ask(FUSE_INIT, 0, &init, sizeof(init)), 0);
+	assert_true(reply.init.flags & FUSE_SUBMOUNTS);
+}
+
+/* The node of the directory that the shares are in that are on the same file system as path; its name, too. */
+static uint64_t shares_beside(const char *path, char name[SHARE_DIRECTORY_MAX])
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	share_directory(name, st.st_dev);
+	assert_int_equal(look_up(FUSE_ROOT_ID, name), 0);
+	return reply.entry.nodeid;
+}
+
+#endif
