@@ -32,15 +32,42 @@ void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	reply_stat(req, id, inode.inode);
 }
 
+static int truncate_keeping_set_id(struct passthrough *fs, int fd, off_t size)
+{
+	mode_t set_id = set_id_keep(fs, fd);
+	int ret = ftruncate(fd, size);
+
+	set_id_restore(fs, fd, set_id);
+	return ret;
+}
+
 static int set_size(fuse_req_t req, const struct inode *inode, off_t size, struct fuse_file_info *fi)
 {
+	struct passthrough *fs = passthrough_of(req);
 	auto_handle handle = handle_of(req, fi);
 	auto_fd fd = -1;
 
 	if (handle.handle)
-		return ftruncate(handle.handle->fd, size);
-	fd = inode_reopen(passthrough_of(req), inode, O_WRONLY);
-	return fd < 0 ? -1 : ftruncate(fd, size);
+		return truncate_keeping_set_id(fs, handle.handle->fd, size);
+	fd = inode_reopen(fs, inode, O_WRONLY);
+	return fd < 0 ? -1 : truncate_keeping_set_id(fs, fd, size);
+}
+
+static int set_owner_and_mode(struct passthrough *fs, const struct inode *inode, const struct stat *attr, int which)
+{
+	struct magic_path path = magic_path(inode->fd);
+	uid_t uid = which & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
+	gid_t gid = which & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
+	int ret = 0;
+
+	pthread_mutex_lock(&fs->modes);
+	if (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		ret = fchownat(inode->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+	/* After the owner: chown(2) may clear set-id bits that the caller wants to set. */
+	if (ret == 0 && which & FUSE_SET_ATTR_MODE)
+		ret = fchmodat(fs->proc_self_fd, path.name, attr->st_mode & 07777, 0);
+	pthread_mutex_unlock(&fs->modes);
+	return ret;
 }
 
 static int set_times(const struct inode *inode, const struct stat *attr, int which)
@@ -58,23 +85,14 @@ static int set_times(const struct inode *inode, const struct stat *attr, int whi
 	return utimensat(inode->fd, "", times, AT_EMPTY_PATH);
 }
 
+#define SET_ATTR_OWNER_AND_MODE (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_MODE)
 #define SET_ATTR_TIMES \
 	(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)
 
 static int set_attributes(fuse_req_t req, const struct inode *inode, struct stat *attr, int which,
 			  struct fuse_file_info *fi)
 {
-	struct magic_path path = magic_path(inode->fd);
-
-	if (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
-		uid_t uid = which & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
-		gid_t gid = which & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
-
-		if (fchownat(inode->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
-			return -1;
-	}
-	/* After the owner: chown(2) may clear set-id bits that the caller wants to set. */
-	if (which & FUSE_SET_ATTR_MODE && fchmodat(passthrough_of(req)->proc_self_fd, path.name, attr->st_mode & 07777, 0) < 0)
+	if (which & SET_ATTR_OWNER_AND_MODE && set_owner_and_mode(passthrough_of(req), inode, attr, which) < 0)
 		return -1;
 	if (which & FUSE_SET_ATTR_SIZE && set_size(req, inode, attr->st_size, fi) < 0)
 		return -1;

@@ -19,6 +19,16 @@ static int host_flags(int flags)
 	return flags & OPEN_FLAGS & ~O_APPEND;
 }
 
+/* The file behind an inode, for op_open. */
+static int open_inode(struct passthrough *fs, const struct inode *inode, int flags)
+{
+	mode_t set_id = flags & O_TRUNC ? set_id_keep(fs, inode->fd) : 0;
+	int fd = inode_reopen(fs, inode, host_flags(flags));
+
+	set_id_restore(fs, inode->fd, set_id);
+	return fd;
+}
+
 void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
 	auto_inode inode = inode_of(req, id);
@@ -29,7 +39,7 @@ void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 		fuse_reply_err(req, no_inode(id));
 		return;
 	}
-	fd = inode_reopen(passthrough_of(req), inode.inode, host_flags(fi->flags));
+	fd = open_inode(passthrough_of(req), inode.inode, fi->flags);
 	if (fd < 0) {
 		fuse_reply_err(req, errno);
 		return;
@@ -119,7 +129,9 @@ void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fu
 void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
+	struct passthrough *fs = passthrough_of(req);
 	auto_handle handle = handle_of(req, fi);
+	mode_t set_id;
 	ssize_t n;
 
 	(void)id;
@@ -127,7 +139,9 @@ void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_
 		fuse_reply_err(req, EBADF);
 		return;
 	}
+	set_id = set_id_keep(fs, handle.handle->fd);
 	n = pwrite(handle.handle->fd, data, size, offset);
+	set_id_restore(fs, handle.handle->fd, set_id);
 	if (n < 0)
 		fuse_reply_err(req, errno);
 	else
@@ -165,13 +179,20 @@ void op_fsync(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info
 
 void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length, struct fuse_file_info *fi)
 {
+	struct passthrough *fs = passthrough_of(req);
 	auto_handle handle = handle_of(req, fi);
+	mode_t set_id;
+	int ret;
 
 	(void)id;
-	if (!handle.handle)
+	if (!handle.handle) {
 		fuse_reply_err(req, EBADF);
-	else
-		fuse_reply_err(req, fallocate(handle.handle->fd, mode, offset, length) < 0 ? errno : 0);
+		return;
+	}
+	set_id = set_id_keep(fs, handle.handle->fd);
+	ret = fallocate(handle.handle->fd, mode, offset, length);
+	set_id_restore(fs, handle.handle->fd, set_id);
+	fuse_reply_err(req, ret < 0 ? errno : 0);
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *fi)
@@ -196,6 +217,8 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct f
 {
 	auto_handle from = handle_of(req, in_fi);
 	auto_handle to = handle_of(req, out_fi);
+	struct passthrough *fs = passthrough_of(req);
+	mode_t set_id;
 	ssize_t n;
 
 	(void)in;
@@ -207,7 +230,9 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct f
 	/* Bounded, so that one request cannot keep a worker for minutes; the guest asks again for the rest. */
 	if (len > 64 << 20)
 		len = 64 << 20;
+	set_id = set_id_keep(fs, to.handle->fd);
 	n = copy_file_range(from.handle->fd, &in_offset, to.handle->fd, &out_offset, len, (unsigned int)flags);
+	set_id_restore(fs, to.handle->fd, set_id);
 	if (n < 0)
 		fuse_reply_err(req, errno);
 	else

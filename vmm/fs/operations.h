@@ -72,6 +72,13 @@ int virtual_entry(struct passthrough *fs, fuse_ino_t directory, off_t offset, ch
 /* Whether the guest, which opens the file once more, may go on with what it has of its contents. */
 bool page_cache_may_stay(struct passthrough *fs, struct inode *inode, int fd);
 
+/*
+ * set_id.c: between the two the file behind fd (any descriptor, O_PATH too) may be changed without losing its set-id bits.
+ * What the first returns is for the second, which keeps errno.
+ */
+mode_t set_id_keep(struct passthrough *fs, int fd);
+void set_id_restore(struct passthrough *fs, int fd, mode_t kept);
+
 /* names.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n);

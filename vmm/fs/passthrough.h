@@ -29,6 +29,7 @@ struct share {
 struct passthrough {
 	struct inodes inodes;
 	pthread_mutex_t lock; /* handles, shares */
+	pthread_mutex_t modes; /* whoever changes owners and modes: set_id.c */
 	struct table handles;
 	struct share *shares; /* owned */
 	int proc_self_fd;     /* owned */

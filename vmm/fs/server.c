@@ -133,6 +133,7 @@ struct fs_server *fs_server_new(int proc_self_fd, struct err *err)
 	}
 	inodes_init(&server->fs.inodes, FS_INODES_MAX);
 	pthread_mutex_init(&server->fs.lock, NULL);
+	pthread_mutex_init(&server->fs.modes, NULL);
 	pthread_rwlock_init(&server->session_lock, NULL);
 	table_init(&server->fs.handles, FS_HANDLES_MAX);
 	server->fs.proc_self_fd = proc_self_fd;
