@@ -13,23 +13,33 @@
 
 #define SET_ID (S_ISUID | S_ISGID)
 
-/* 0 for what has no bits to lose, as directories and what cannot be asked. */
-static mode_t regular_mode(int fd)
+/* The mode of a regular file. False for what has no bits to lose, as directories, and for what cannot be asked. */
+static bool regular_mode(int fd, mode_t *mode)
 {
 	struct stat st;
 
-	return fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISREG(st.st_mode) ? st.st_mode & 07777 : 0;
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	*mode = st.st_mode & 07777;
+	return true;
+}
+
+static mode_t set_id_bits(int fd)
+{
+	mode_t mode;
+
+	return regular_mode(fd, &mode) ? mode & SET_ID : 0;
 }
 
 mode_t set_id_keep(struct passthrough *fs, int fd)
 {
-	mode_t bits = regular_mode(fd) & SET_ID;
+	mode_t bits = set_id_bits(fd);
 
 	if (!bits)
 		return 0;
 	/* From here to set_id_restore nobody may take a bit that is then given back: chown(2) and chmod(2) wait. */
 	pthread_mutex_lock(&fs->modes);
-	bits = regular_mode(fd) & SET_ID;
+	bits = set_id_bits(fd);
 	if (!bits)
 		pthread_mutex_unlock(&fs->modes);
 	return bits;
@@ -39,8 +49,10 @@ mode_t set_id_keep(struct passthrough *fs, int fd)
 static bool give_back(struct passthrough *fs, int fd, mode_t kept)
 {
 	struct magic_path path = magic_path(fd);
-	mode_t mode = regular_mode(fd);
+	mode_t mode;
 
+	if (!regular_mode(fd, &mode))
+		return false;
 	return (mode & kept) == kept || fchmodat(fs->proc_self_fd, path.name, mode | kept, 0) == 0;
 }
 
