@@ -77,4 +77,24 @@ static uint64_t shares_beside(const char *path, char name[SHARE_DIRECTORY_MAX])
 	return reply.entry.nodeid;
 }
 
+/* Makes a directory from a template of mkdtemp's, used or not; path: of the file that the test puts into it. */
+static inline void make_directory(char *directory, char path[64])
+{
+	strcpy(strrchr(directory, '.'), ".XXXXXX");
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, 64, "%s/file", directory);
+}
+
+/* Starts a server that shares the directory; the node of the file in it. */
+static inline uint64_t share_file(const char *directory)
+{
+	char name[SHARE_DIRECTORY_MAX];
+
+	start_server();
+	share("share", directory);
+	assert_int_equal(look_up(shares_beside(directory, name), "share"), 0);
+	assert_int_equal(look_up(reply.entry.nodeid, "file"), 0);
+	return reply.entry.nodeid;
+}
+
 #endif

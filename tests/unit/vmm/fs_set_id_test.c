@@ -49,19 +49,11 @@ static uint64_t open_file(int flags)
 
 static int set_up(void **state)
 {
-	char name[SHARE_DIRECTORY_MAX];
-
 	(void)state;
-	strcpy(strrchr(directory, '.'), ".XXXXXX");
-	assert_non_null(mkdtemp(directory));
-	snprintf(path, sizeof(path), "%s/file", directory);
+	make_directory(directory, path);
 	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	write_line(path, "12345");
-	start_server();
-	share("share", directory);
-	assert_int_equal(look_up(shares_beside(directory, name), "share"), 0);
-	assert_int_equal(look_up(reply.entry.nodeid, "file"), 0);
-	node = reply.entry.nodeid;
+	node = share_file(directory);
 	handle = open_file(O_RDWR);
 	assert_int_equal(chmod(path, 06755), 0);
 	return 0;

@@ -19,20 +19,12 @@ static int held;      /* opened for writing, under a lease: who else opens the f
 
 static int set_up(void **state)
 {
-	char name[SHARE_DIRECTORY_MAX];
-
 	(void)state;
-	strcpy(strrchr(directory, '.'), ".XXXXXX");
-	assert_non_null(mkdtemp(directory));
-	snprintf(path, sizeof(path), "%s/file", directory);
+	make_directory(directory, path);
 	held = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	signal(SIGIO, SIG_IGN); /* tells that somebody waits */
 	assert_int_equal(fcntl(held, F_SETLEASE, F_WRLCK), 0);
-	start_server();
-	share("share", directory);
-	assert_int_equal(look_up(shares_beside(directory, name), "share"), 0);
-	assert_int_equal(look_up(reply.entry.nodeid, "file"), 0);
-	node = reply.entry.nodeid;
+	node = share_file(directory);
 	driver_init(&driver);
 	return 0;
 }
