@@ -157,7 +157,9 @@ fuzz:
 # The guest image: kernel, initramfs, signed manifest.
 guest: $(B)/guest/manifest.json
 
-$(B)/guest/vmlinux: guest-kernel/build guest-kernel/compact.c guest-kernel/check-config $(wildcard guest-kernel/config/*.config guest-kernel/patches/*.patch)
+# The directories, too: a patch that is taken away changes nothing else.
+$(B)/guest/vmlinux: guest-kernel/build guest-kernel/compact.c guest-kernel/check-config guest-kernel/config guest-kernel/patches \
+		$(wildcard guest-kernel/config/*.config guest-kernel/patches/*.patch)
 	$(call say,GUEST,kernel)
 	@mkdir -p $(@D)
 	$(Q)dir=$$(guest-kernel/build) && cp $$dir/vmlinux $@ && cp $$dir/config $(@D)/config && cp $$dir/fragments $(@D)/fragments
