@@ -15,6 +15,7 @@
 #include "agent/devices.h"
 #include "agent/disks.h"
 #include "agent/growth.h"
+#include "agent/host_sockets.h"
 #include "agent/joins.h"
 #include "agent/names.h"
 #include "agent/network.h"
@@ -36,6 +37,7 @@ struct container {
 	int network; /* network_namespace.h; owned */
 	unsigned int network_number; /* 0: it was not made for this one */
 	struct names *names; /* owned; of that network, or NULL */
+	struct host_sockets *sockets; /* owned; NULL: none */
 	bool finished; /* the first process has ended and the rest was killed */
 	char rootfs_share[256];
 	struct shared_mount *shared; /* owned, and the strings in it */
@@ -152,6 +154,7 @@ static void container_free(struct container *container)
 	devices_unstage(container->id);
 	fd_close(&container->network);
 	names_free(container->names);
+	host_sockets_free(container->sockets);
 	for (size_t i = 0; i < container->nshared; i++)
 		free((char *)container->shared[i].share);
 	free(container->shared);
@@ -187,6 +190,28 @@ static int set_up_cgroup(struct container *container, struct err *err)
 		return 0;
 	fd = cgroup_open(&container->cgroup, err);
 	return fd < 0 ? fd : device_filter_attach(fd, rules, err);
+}
+
+/* What is bound in place of a socket of the host is the agent's. */
+static int open_sockets(struct container *container, const Cella__Agent__CreateContainerRequest *request, struct err *err)
+{
+	for (size_t i = 0; i < request->n_mounts; i++) {
+		const Cella__Agent__SharedMount *mount = request->mounts[i];
+		char path[HOST_SOCKET_PATH_MAX], *copy;
+
+		if (!mount->socket)
+			continue;
+		if (!container->sockets)
+			container->sockets = host_sockets_new(container->loop, request->sockets_port, err);
+		if (!container->sockets || host_sockets_add(container->sockets, mount->index, mount->socket, path, err) < 0)
+			return -err->code;
+		copy = strdup(path);
+		if (!copy)
+			return err_set(err, ENOMEM, "container");
+		free((char *)container->shared[i].share);
+		container->shared[i].share = copy;
+	}
+	return 0;
 }
 
 static int copy_request(struct container *container, const Cella__Agent__CreateContainerRequest *request, struct err *err)
@@ -327,6 +352,8 @@ int container_create(struct containers *containers, const Cella__Agent__CreateCo
 	container->loop = containers->loop;
 	container->network = NETWORK_OF_GUEST;
 	ret = copy_request(container, request, err);
+	if (ret == 0)
+		ret = open_sockets(container, request, err);
 	if (ret == 0)
 		ret = disks_translate(container->config, request->disks, request->n_disks, err);
 	if (ret == 0)

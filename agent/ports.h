@@ -10,6 +10,8 @@
 #define PORT_FORWARD 1027 /* host listens: "<number>\n", then bytes (agent/forward.h) */
 #define PORT_OF_NETWORK(port, number) ((port) + 16 * (number)) /* the last two, of each network; the guest's own is number 0 */
 #define PORT_STREAMS_LINE_MAX 64
+#define PORT_SOCKETS_FIRST 0x10000 /* host listens, one of these for each container: lib/socket_greeting.h, then bytes */
+#define PORT_SOCKETS 0x40000000
 #define PRESERVED_FIRST 3 /* the stream of the first preserved descriptor, and its number */
 #define PRESERVED_MAX 1024
 

@@ -29,6 +29,7 @@
 #include "lib/log.h"
 #include "runtime/agent_client.h"
 #include "runtime/host_cgroup.h"
+#include "runtime/host_sockets.h"
 #include "runtime/launch_process.h"
 #include "runtime/limits.h"
 #include "runtime/network.h"
@@ -127,15 +128,19 @@ static int announce_listen_fds(struct creation *c, struct err *err)
  * crun's annotation, which podman's --group-add keep-groups sets: our own groups, too. The file server is in them as we are, so
  * that is what files are served by; in the guest they make group permissions mean the same.
  */
+static bool keeps_groups(const struct creation *c)
+{
+	return !strcmp(json_get_string(json_object_get(c->config, "annotations"), "run.oci.keep_original_groups", "0"), "1");
+}
+
 static int keep_groups(struct creation *c, struct err *err)
 {
-	const json_t *annotations = json_object_get(c->config, "annotations");
 	json_t *user = json_object_get(json_object_get(c->config, "process"), "user");
 	json_t *list = json_object_get(user, "additionalGids");
 	auto_free gid_t *groups = NULL;
 	int n;
 
-	if (strcmp(json_get_string(annotations, "run.oci.keep_original_groups", "0"), "1"))
+	if (!keeps_groups(c))
 		return 0;
 	n = getgroups(0, NULL);
 	groups = calloc((size_t)n + 1, sizeof(*groups));
@@ -301,6 +306,7 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 	Cella__Agent__SharedNamespace namespaces[POD_NAMESPACES_MAX], *namespace_list[POD_NAMESPACES_MAX];
 	Cella__Agent__Disk disks[DISKS_MAX], *disk_list[DISKS_MAX];
 	Cella__Agent__SeccompFilter seccomp;
+	Cella__Agent__HostSocket sockets[SHARES_MAX];
 	struct launch_stdio stdio;
 
 	for (size_t i = 0; i < c->shares.n; i++) {
@@ -314,9 +320,11 @@ static uint8_t *create_request(struct creation *c, struct standin_job *job, stru
 		mounts[i].index = (uint32_t)share->mount_index;
 		mounts[i].share = (char *)share->path;
 		mounts[i].is_file = share->is_file;
+		mounts[i].socket = host_sockets_describe(job, share, &sockets[i]) ? &sockets[i] : NULL;
 		list[request.n_mounts++] = &mounts[i];
 	}
 	request.mounts = list;
+	request.sockets_port = job->sockets_port;
 	request.id = c->state.id;
 	request.config.data = (uint8_t *)c->config_text;
 	request.config.len = c->config_len;
@@ -380,10 +388,11 @@ static int start_standin(struct creation *c, struct err *err)
 		job->network = c->state.network;
 	}
 	job->forward_ports = job->follow_network && network_forwards_ports(&c->network, c->config);
+	job->keep_groups = keeps_groups(c);
 	strcpy(job->id, c->state.id);
 	if (agent_make_token(job->token, err) < 0 || launch_set_up_streams(c->options, process, &c->pty, stdio, job, err) < 0)
 		return -err->code;
-	request = create_request(c, job, err);
+	request = host_sockets_find(job, &c->shares, err) < 0 ? NULL : create_request(c, job, err);
 	if (!request || launch_spawn_standin(job, request, stdio, process, c->config, &c->cgroup, &c->standin, err) < 0)
 		return -err->code;
 	close(fd_take(&report)); /* the stand-in's copy is the last: its death ends our wait */

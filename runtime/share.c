@@ -38,6 +38,7 @@ static int add(struct share_list *list, int fd, int mount_index, struct err *err
 	share->fd = fd;
 	share->mount_index = mount_index;
 	share->is_file = !S_ISDIR(st.st_mode);
+	share->is_socket = S_ISSOCK(st.st_mode);
 	share_name(name, list->prefix, mount_index);
 	share_directory(directory, st.st_dev);
 	strcpy(share->name, name);

@@ -21,7 +21,7 @@ struct share {
 	char path[SHARE_DIRECTORY_MAX + SHARE_NAME_MAX]; /* in the guest's shared file system */
 	int fd; /* owned */
 	int mount_index; /* in config.json's mounts; -1: the root file system */
-	bool is_file;
+	bool is_file, is_socket;
 };
 
 struct share_list {

@@ -22,6 +22,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "runtime/agent_client.h"
+#include "runtime/host_sockets.h"
 #include "runtime/oom.h"
 #include "runtime/preserve.h"
 #include "runtime/runtime.h"
@@ -47,6 +48,7 @@ struct standin {
 	struct copier *outputs[2]; /* the guest's standard output and error (or terminal) to ours */
 	struct copier *input;
 	struct preserve preserve;
+	struct host_sockets sockets;
 	struct standin_proc proc;
 	bool committed;
 	bool ended; /* the guest's process has */
@@ -72,6 +74,8 @@ static int read_job(struct standin *standin)
 		return -1;
 	close(fd);
 	/* They are the container's, not a hook's. */
+	for (size_t i = 0; i < standin->job.nsockets; i++)
+		(void)fcntl(standin->job.sockets[i].fd, F_SETFD, FD_CLOEXEC);
 	for (size_t i = 0; i < standin->job.preserved.n; i++)
 		(void)fcntl(PRESERVED_FIRST + (int)i, F_SETFD, FD_CLOEXEC);
 	return 0;
@@ -413,7 +417,8 @@ static int set_up(struct standin *standin, struct err *err)
 		return -err->code;
 	if (standin->job.terminal && set_up_terminal(err) < 0)
 		return -err->code;
-	if (connect_agent(standin, err) < 0 || send_request(standin, err) < 0)
+	if (connect_agent(standin, err) < 0 || host_sockets_start(&standin->sockets, &standin->job, standin->loop, err) < 0 ||
+	    send_request(standin, err) < 0)
 		return -err->code;
 	if (connect_streams(standin, err) < 0 ||
 	    preserve_connect(&standin->preserve, &standin->job, standin->loop, preserved_done, standin, err) < 0 ||

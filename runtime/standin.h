@@ -32,6 +32,8 @@ struct preserved_fds {
 	size_t n;
 };
 
+#define HOST_SOCKETS_MAX 16 /* of a container */
+
 /* Written as it is to a memfd; the packed first request (CreateContainer or ExecProcess) follows. */
 struct standin_job {
 	int report;	/* socket to the creator: a struct err (code 0: ready), then its commit byte comes */
@@ -42,6 +44,12 @@ struct standin_job {
 	bool terminal;
 	bool streams[3]; /* connect this standard stream to the guest's */
 	struct preserved_fds preserved;
+	struct {
+		int fd, mount_index;
+	} sockets[HOST_SOCKETS_MAX]; /* of the host (runtime/host_sockets.h) */
+	size_t nsockets;
+	unsigned int sockets_port;
+	bool keep_groups; /* the container's processes have ours, some of which have no number in our user namespace */
 	char vm_dir[PATH_MAX + 8];
 	char directory[PATH_MAX];
 	char bundle[PATH_MAX]; /* empty for exec */

@@ -94,6 +94,9 @@ static _Noreturn void become_standin(const struct launch *launch)
 	for (size_t i = 0; i < ARRAY_SIZE(keep); i++)
 		if (keep[i] >= 0 && fcntl(keep[i], F_SETFD, 0) < 0)
 			_exit(1);
+	for (size_t i = 0; i < launch->job->nsockets; i++)
+		if (fcntl(launch->job->sockets[i].fd, F_SETFD, 0) < 0)
+			_exit(1);
 	for (size_t i = 0; i < launch->job->preserved.n; i++)
 		if ((launch->job->preserved.fds[i].readable || launch->job->preserved.fds[i].writable) &&
 		    fcntl(PRESERVED_FIRST + (int)i, F_SETFD, 0) < 0)

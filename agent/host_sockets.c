@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets of the host, in the guest. */
+#include "agent/host_sockets.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/vsock.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/relay.h"
+#include "lib/socket_greeting.h"
+
+#define DIRECTORY "/run/host-sockets" /* a path there always fits an address */
+#define CONNECTIONS_MAX 256
+
+struct host_socket {
+	struct host_sockets *all;
+	struct host_socket *next;
+	unsigned int index;
+	int listener; /* owned */
+	char path[HOST_SOCKET_PATH_MAX];
+};
+
+struct host_sockets {
+	struct loop *loop; /* borrowed */
+	unsigned int port;
+	struct host_socket *list;
+	unsigned int connections; /* made or being made */
+	bool ended;		  /* to be freed with the last of them */
+};
+
+/* A client whose way to the host is being made. */
+struct opening {
+	struct host_sockets *sockets;
+	int client, host; /* owned */
+	char line[SOCKET_GREETING_MAX + 1];
+	size_t len;
+};
+
+static void leave(void *ctx)
+{
+	struct host_sockets *sockets = ctx;
+
+	sockets->connections--;
+	if (sockets->ended && sockets->connections == 0)
+		free(sockets);
+}
+
+static void host_ready(void *ctx, uint32_t events)
+{
+	struct opening *opening = ctx;
+	struct host_sockets *sockets = opening->sockets;
+	struct err err;
+
+	loop_remove(sockets->loop, opening->host);
+	/* A fresh connection has room for the line. */
+	if (events & (EPOLLERR | EPOLLHUP) ||
+	    send(opening->host, opening->line, opening->len, MSG_NOSIGNAL) != (ssize_t)opening->len) {
+		close(opening->client);
+		close(opening->host);
+		leave(sockets);
+	} else if (!relay_new(sockets->loop, opening->client, opening->host, RELAY_BOTH, leave, sockets, &err)) {
+		log_warn_limited("%s", err.msg);
+		leave(sockets);
+	}
+	free(opening);
+}
+
+/* As whom the client is to be known on the host. */
+static int write_greeting(struct opening *opening, unsigned int index)
+{
+	struct socket_greeting greeting = { .index = index };
+	struct ucred peer;
+	socklen_t len = sizeof(peer), groups_len = sizeof(greeting.groups);
+
+	if (getsockopt(opening->client, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -errno;
+	/* Whoever is in more than there is room for is in none. */
+	if (getsockopt(opening->client, SOL_SOCKET, SO_PEERGROUPS, greeting.groups, &groups_len) == 0)
+		greeting.ngroups = groups_len / sizeof(*greeting.groups);
+	greeting.uid = peer.uid;
+	greeting.gid = peer.gid;
+	opening->len = socket_greeting_write(opening->line, &greeting);
+	return 0;
+}
+
+static struct opening *open_way(const struct host_socket *socket, int client, struct err *err)
+{
+	struct host_sockets *sockets = socket->all;
+	auto_free struct opening *opening = calloc(1, sizeof(*opening));
+	auto_fd host = -1;
+
+	if (!opening || sockets->connections == CONNECTIONS_MAX) {
+		err_msg(err, EBUSY, "more than %d connections to sockets of the host", CONNECTIONS_MAX);
+		return NULL;
+	}
+	opening->sockets = sockets;
+	opening->client = client;
+	if (write_greeting(opening, socket->index) < 0) {
+		err_set(err, errno, "who connects to a socket of the host");
+		return NULL;
+	}
+	host = vsock_connect_host(sockets->port, SOCK_NONBLOCK, err);
+	if (host < 0 || loop_add(sockets->loop, host, EPOLLOUT, host_ready, opening, err) < 0)
+		return NULL;
+	opening->host = fd_take(&host);
+	return ptr_take(&opening);
+}
+
+static void client_arrives(void *ctx, uint32_t events)
+{
+	struct host_socket *socket = ctx;
+	int client = accept4(socket->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct err err;
+
+	(void)events;
+	if (client < 0)
+		return;
+	if (open_way(socket, client, &err)) {
+		socket->all->connections++;
+	} else {
+		log_warn_limited("%s", err.msg);
+		close(client);
+	}
+}
+
+static int listen_at(const char *path, const Cella__Agent__HostSocket *of, struct err *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	auto_fd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, SOMAXCONN) < 0 ||
+	    chown(path, of->uid, of->gid) < 0 || chmod(path, of->mode & 07777) < 0)
+		return err_set(err, errno, "a socket in place of the host's");
+	return fd_take(&fd);
+}
+
+int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cella__Agent__HostSocket *of,
+		     char path[HOST_SOCKET_PATH_MAX], struct err *err)
+{
+	static unsigned int last;
+	auto_free struct host_socket *socket = calloc(1, sizeof(*socket));
+	int ret;
+
+	if (!socket)
+		return err_set(err, ENOMEM, "mounts[%u]", index);
+	if (mkdir(DIRECTORY, 0711) < 0 && errno != EEXIST)
+		return err_set(err, errno, "mounts[%u]: create " DIRECTORY, index);
+	snprintf(socket->path, sizeof(socket->path), DIRECTORY "/%u", ++last);
+	socket->all = sockets;
+	socket->index = index;
+	socket->listener = listen_at(socket->path, of, err);
+	ret = socket->listener < 0 ? -err->code : loop_add(sockets->loop, socket->listener, EPOLLIN, client_arrives, socket, err);
+	if (ret < 0) {
+		fd_close(&socket->listener);
+		unlink(socket->path);
+		return err_wrap(err, "mounts[%u]", index);
+	}
+	strcpy(path, socket->path);
+	socket->next = sockets->list;
+	sockets->list = ptr_take(&socket);
+	return 0;
+}
+
+struct host_sockets *host_sockets_new(struct loop *loop, unsigned int port, struct err *err)
+{
+	struct host_sockets *sockets = calloc(1, sizeof(*sockets));
+
+	if (!sockets) {
+		err_set(err, ENOMEM, "sockets of the host");
+		return NULL;
+	}
+	sockets->loop = loop;
+	sockets->port = port;
+	return sockets;
+}
+
+void host_sockets_free(struct host_sockets *sockets)
+{
+	struct host_socket *socket;
+
+	if (!sockets)
+		return;
+	while ((socket = sockets->list)) {
+		sockets->list = socket->next;
+		loop_remove(sockets->loop, socket->listener);
+		close(socket->listener);
+		unlink(socket->path);
+		free(socket);
+	}
+	sockets->ended = true;
+	if (sockets->connections == 0)
+		free(sockets);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets of the host that a container was given as bind mounts (-v /run/docker.sock:/run/docker.sock). A guest's kernel knows
+ * nothing of who listens there: so each is a socket of the agent's in the guest, and what connects to it is led to the stand-in
+ * (runtime/host_sockets.h), which connects on the host. Bytes travel, descriptors and datagrams do not.
+ */
+#ifndef AGENT_HOST_SOCKETS_H
+#define AGENT_HOST_SOCKETS_H
+
+#include "agent/proto/agent.pb-c.h"
+#include "lib/err.h"
+#include "lib/loop.h"
+
+#define HOST_SOCKET_PATH_MAX 64
+
+struct host_sockets;
+
+/* Of one container. port: where its stand-in listens. NULL on error. */
+struct host_sockets *host_sockets_new(struct loop *loop, unsigned int port, struct err *err);
+
+/* Listens for mounts[index]. path gets the socket's, in the agent's view; mode and owner are those of the host's socket. */
+int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cella__Agent__HostSocket *of,
+		     char path[HOST_SOCKET_PATH_MAX], struct err *err) must_check;
+
+/* Connections that are made stay. May be NULL. */
+void host_sockets_free(struct host_sockets *sockets);
+
+#endif

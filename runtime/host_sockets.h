@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets of the host that are sources of bind mounts, the host's side (agent/host_sockets.h). The stand-in holds them as the
+ * container was given them, and connects as the user and the groups that the guest's process has: who asks for SO_PEERCRED sees
+ * them, and what they may not connect to on the host they do not.
+ */
+#ifndef RUNTIME_HOST_SOCKETS_H
+#define RUNTIME_HOST_SOCKETS_H
+
+#include <stdbool.h>
+
+#include "agent/proto/agent.pb-c.h"
+#include "lib/err.h"
+#include "lib/loop.h"
+#include "runtime/share.h"
+#include "runtime/standin.h"
+
+struct host_sockets {
+	struct loop *loop;		/* borrowed */
+	const struct standin_job *job;	/* borrowed */
+	int listener;			/* owned */
+	int descriptors;		/* /proc/self/fd, from before the root changes; owned */
+	unsigned int connections;
+};
+
+/*
+ * Creator: the job gets the sockets of the list, whose descriptors they stay, and the port for them. Of datagram sockets, which are
+ * left out, the log tells.
+ */
+int host_sockets_find(struct standin_job *job, const struct share_list *list, struct err *err) must_check;
+
+/* Whether this share is one of the job's. message gets what the agent needs of it. */
+bool host_sockets_describe(const struct standin_job *job, const struct share *share, Cella__Agent__HostSocket *message);
+
+/* Stand-in, before its root changes; nothing if the job has none. job is borrowed. */
+int host_sockets_start(struct host_sockets *sockets, const struct standin_job *job, struct loop *loop, struct err *err) must_check;
+
+#endif
