@@ -64,6 +64,7 @@ static void host_ready(void *ctx, uint32_t events)
 	/* A fresh connection has room for the line. */
 	if (events & (EPOLLERR | EPOLLHUP) ||
 	    send(opening->host, opening->line, opening->len, MSG_NOSIGNAL) != (ssize_t)opening->len) {
+		log_warn_limited("the host did not take a connection to a socket of its own");
 		close(opening->client);
 		close(opening->host);
 		leave(sockets);
@@ -75,14 +76,14 @@ static void host_ready(void *ctx, uint32_t events)
 }
 
 /* As whom the client is to be known on the host. */
-static int write_greeting(struct opening *opening, unsigned int index)
+static int write_greeting(struct opening *opening, unsigned int index, struct err *err)
 {
 	struct socket_greeting greeting = { .index = index };
 	struct ucred peer;
 	socklen_t len = sizeof(peer), groups_len = sizeof(greeting.groups);
 
 	if (getsockopt(opening->client, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return -errno;
+		return err_set(err, errno, "mounts[%u]: who connects to the host's socket", index);
 	/* Whoever is in more than there is room for is in none. */
 	if (getsockopt(opening->client, SOL_SOCKET, SO_PEERGROUPS, greeting.groups, &groups_len) == 0)
 		greeting.ngroups = groups_len / sizeof(*greeting.groups);
@@ -98,16 +99,18 @@ static struct opening *open_way(const struct host_socket *socket, int client, st
 	auto_free struct opening *opening = calloc(1, sizeof(*opening));
 	auto_fd host = -1;
 
-	if (!opening || sockets->connections == CONNECTIONS_MAX) {
-		err_msg(err, EBUSY, "more than %d connections to sockets of the host", CONNECTIONS_MAX);
+	if (!opening) {
+		err_set(err, ENOMEM, "mounts[%u]: connect to the host's socket", socket->index);
+		return NULL;
+	}
+	if (sockets->connections == CONNECTIONS_MAX) {
+		err_msg(err, EBUSY, "mounts[%u]: more than %d connections to sockets of the host", socket->index, CONNECTIONS_MAX);
 		return NULL;
 	}
 	opening->sockets = sockets;
 	opening->client = client;
-	if (write_greeting(opening, socket->index) < 0) {
-		err_set(err, errno, "who connects to a socket of the host");
+	if (write_greeting(opening, socket->index, err) < 0)
 		return NULL;
-	}
 	host = vsock_connect_host(sockets->port, SOCK_NONBLOCK, err);
 	if (host < 0 || loop_add(sockets->loop, host, EPOLLOUT, host_ready, opening, err) < 0)
 		return NULL;

@@ -54,7 +54,7 @@ int host_sockets_find(struct standin_job *job, const struct share_list *list, st
 		if (!share->is_socket)
 			continue;
 		if (takes_datagrams(share->fd)) {
-			log_warn("mounts[%d].source is a socket for datagrams: what a VM sends to it does not arrive", share->mount_index);
+			log_warn("mounts[%d].source is a socket for datagrams, which do not leave a VM: whoever connects to it is refused", share->mount_index);
 			continue;
 		}
 		if (job->nsockets == HOST_SOCKETS_MAX)
@@ -172,11 +172,18 @@ static void relay_done(void *ctx)
 static void join(struct host_sockets *sockets, int guest, const char *line, size_t len)
 {
 	struct socket_greeting who;
-	int ret = socket_greeting_read(&who, line, len), host = ret < 0 ? ret : dial(sockets, &who);
+	int host = socket_greeting_read(&who, line, len);
 	struct err err;
 
 	if (host < 0) {
-		log_warn_limited("a connection to a socket of the host: %s", strerror(-host));
+		log_warn_limited("a connection from the guest does not say to which socket of the host, and for whom");
+	} else {
+		host = dial(sockets, &who);
+		if (host < 0)
+			log_warn_limited("mounts[%u]: connect to the host's socket as user %u, group %u: %s", who.index, who.uid, who.gid,
+					 strerror(-host));
+	}
+	if (host < 0) {
 		close(guest);
 		sockets->connections--;
 	} else if (!relay_new(sockets->loop, guest, host, RELAY_BOTH, relay_done, sockets, &err)) {
@@ -217,7 +224,8 @@ static void guest_arrives(void *ctx, uint32_t events)
 		arrival->guest = guest;
 	}
 	if (!arrival || loop_add(sockets->loop, guest, EPOLLIN, arrival_ready, arrival, &err) < 0) {
-		log_warn_limited("a connection to a socket of the host is refused: there are %u", sockets->connections);
+		log_warn_limited("a connection of the guest's to a socket of the host is not taken; there are %u, of at most %d",
+				 sockets->connections, CONNECTIONS_MAX);
 		if (guest >= 0)
 			close(guest);
 		free(arrival);
@@ -233,11 +241,25 @@ int host_sockets_start(struct host_sockets *sockets, const struct standin_job *j
 	if (job->nsockets == 0)
 		return 0;
 	sockets->loop = loop;
-	sockets->job = job;
 	sockets->descriptors = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (sockets->descriptors < 0)
 		return err_set(err, errno, "open /proc/self/fd");
+	sockets->vm_dir = open(job->vm_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (sockets->vm_dir < 0)
+		return err_set(err, errno, "open %s", job->vm_dir);
 	snprintf(path, sizeof(path), "%s/vsock_%u", job->vm_dir, job->sockets_port);
 	sockets->listener = fdpass_listen(path, 64, err);
+	sockets->job = sockets->listener < 0 ? NULL : job;
 	return sockets->listener < 0 ? -err->code : loop_add(loop, sockets->listener, EPOLLIN, guest_arrives, sockets, err);
+}
+
+void host_sockets_end(struct host_sockets *sockets)
+{
+	char name[32];
+
+	if (!sockets->job)
+		return;
+	snprintf(name, sizeof(name), "vsock_%u", sockets->job->sockets_port);
+	if (unlinkat(sockets->vm_dir, name, 0) < 0 && errno != ENOENT)
+		log_warn("remove %s: %s", name, strerror(errno));
 }

@@ -17,9 +17,9 @@
 
 struct host_sockets {
 	struct loop *loop;		/* borrowed */
-	const struct standin_job *job;	/* borrowed */
+	const struct standin_job *job;	/* borrowed; NULL: nothing listens */
 	int listener;			/* owned */
-	int descriptors;		/* /proc/self/fd, from before the root changes; owned */
+	int descriptors, vm_dir;	/* /proc/self/fd and the VM's directory, from before the root changes; owned */
 	unsigned int connections;
 };
 
@@ -34,5 +34,8 @@ bool host_sockets_describe(const struct standin_job *job, const struct share *sh
 
 /* Stand-in, before its root changes; nothing if the job has none. job is borrowed. */
 int host_sockets_start(struct host_sockets *sockets, const struct standin_job *job, struct loop *loop, struct err *err) must_check;
+
+/* Stand-in, at its end: nobody listens for the container any more, whose VM may go on for others. */
+void host_sockets_end(struct host_sockets *sockets);
 
 #endif

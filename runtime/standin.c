@@ -465,6 +465,7 @@ int standin_main(void)
 	open_log(&standin);
 	memset(&err, 0, sizeof(err));
 	if (set_up(&standin, &err) < 0) {
+		host_sockets_end(&standin.sockets);
 		/* Whether or not the creator still hears it. */
 		(void)!write(standin.job.report, &err, sizeof(err));
 		return 1;
@@ -478,6 +479,7 @@ int standin_main(void)
 			return 1;
 	maybe_finish(&standin);
 	if (loop_run(standin.loop, -1) < 0)
-		return STATUS_VM_DIED;
+		standin.status = STATUS_VM_DIED;
+	host_sockets_end(&standin.sockets);
 	return standin.status;
 }
