@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lib/cleanup.h"
+
 size_t socket_greeting_write(char line[SOCKET_GREETING_MAX + 1], const struct socket_greeting *greeting)
 {
 	int used = sprintf(line, "%u %u %u", greeting->index, greeting->uid, greeting->gid);
@@ -39,7 +41,7 @@ int socket_greeting_read(struct socket_greeting *greeting, const char *line, siz
 	size_t n = 0;
 
 	while (behind == ' ')
-		if (n == sizeof(numbers) / sizeof(*numbers) || read_number(&at, end, &numbers[n++], &behind) < 0)
+		if (n == ARRAY_SIZE(numbers) || read_number(&at, end, &numbers[n++], &behind) < 0)
 			return -EINVAL;
 	if (n < 3 || at != end)
 		return -EINVAL;
