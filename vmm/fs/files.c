@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "vmm/fs/locks.h"
 #include "vmm/virtio/virtqueue.h"
 
 #define FUSE_OUT_HEADER_SIZE 16
@@ -150,15 +151,20 @@ void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_
 
 void op_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
-	(void)id;
-	(void)fi;
-	/* Nothing is buffered here, and locks are the guest kernel's: it need not ask again. */
-	fuse_reply_err(req, ENOSYS);
+	auto_inode inode = inode_of(req, id);
+
+	/* Nothing is buffered here, and locks that are the guest kernel's own are not ours to drop: it need not ask again. */
+	if (passthrough_of(req)->own_kernel && inode.inode)
+		locks_drop_owner(passthrough_of(req), inode.inode, fi->lock_owner);
+	fuse_reply_err(req, passthrough_of(req)->own_kernel ? 0 : ENOSYS);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
-	(void)id;
+	auto_inode inode = inode_of(req, id);
+
+	if (inode.inode)
+		locks_drop_handle(passthrough_of(req), inode.inode, fi->fh);
 	handle_release(passthrough_of(req), fi->fh);
 	fuse_reply_err(req, 0);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "vmm/fs/locks.h"
+
 /* Node ids start behind the virtual root's. */
 #define ID_FIRST (INODES_ROOT_ID + 1)
 
@@ -32,6 +34,8 @@ static void destroy(struct inodes *inodes, struct inode *inode)
 		at = &(*at)->next;
 	*at = inode->next;
 	table_remove(&inodes->table, inode->id - ID_FIRST);
+	/* Of a guest that forgets a file whose locks it has. Nobody else uses the inode any more. */
+	locks_drop_all(inodes, inode);
 	close(inode->fd);
 	free(inode);
 }

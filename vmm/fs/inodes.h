@@ -41,6 +41,7 @@ struct inode {
 	unsigned int references; /* users in this process, plus one while lookups > 0; under the lock */
 	bool settled; /* under the lock, as the next: see page_cache.c */
 	struct timespec changed;
+	struct lock_owner *lock_owners; /* locks.h; owned; under passthrough.locks */
 	struct inode *next; /* in its bucket */
 };
 
@@ -48,6 +49,7 @@ struct inodes {
 	pthread_mutex_t lock;
 	struct table table;
 	struct inode *buckets[INODES_BUCKETS];
+	_Atomic size_t lock_ranges; /* of all their lock owners: locks.c */
 };
 
 void inodes_init(struct inodes *inodes, size_t max);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the guest may keep of a file's contents when it opens the file again.
+ * What the guest may keep of a file's contents when it opens the file again, or gets a lock on it.
  *
  * By default a guest forgets them: the file may have changed on the host. Then each program that is started is read anew,
  * and its shared libraries for every process that runs. So who opens a file that is as it was is told to keep what it

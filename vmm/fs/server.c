@@ -52,8 +52,19 @@ static size_t copy_reply(struct fs_request *request, const struct iovec *iov, in
 	return offset;
 }
 
-/* libfuse knows nothing of submounts: their flags are put into its answers to INIT and LOOKUP. */
-static void announce_submounts(const struct fs_request *request, const struct iovec *body)
+#define OWN_KERNEL (1U << 31) /* in flags2; no other kernel sets it: guest-kernel/patches/virtiofs-locks.patch */
+
+static bool has_own_kernel(const struct fs_request *request)
+{
+	const struct fuse_in_header *in = request->data;
+	const struct fuse_init_in *init = (const struct fuse_init_in *)(in + 1);
+
+	/* With FUSE_INIT_EXT the whole struct is there: check.c. */
+	return in->opcode == FUSE_INIT && init->flags & FUSE_INIT_EXT && init->flags2 & OWN_KERNEL;
+}
+
+/* libfuse knows nothing of submounts: their flags are put into its answers to INIT and LOOKUP. Nor of who may be offered locks. */
+static void announce(const struct fs_request *request, const struct iovec *body)
 {
 	const struct fuse_in_header *in = request->data;
 	const struct fuse_init_in *init = (const struct fuse_init_in *)(in + 1);
@@ -61,7 +72,7 @@ static void announce_submounts(const struct fs_request *request, const struct io
 	struct fuse_entry_out *entry_out = body->iov_base;
 
 	if (in->opcode == FUSE_INIT && body->iov_len > offsetof(struct fuse_init_out, flags))
-		init_out->flags |= init->flags & FUSE_SUBMOUNTS;
+		init_out->flags |= (init->flags & FUSE_SUBMOUNTS) | (has_own_kernel(request) ? FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS : 0);
 	else if (in->opcode == FUSE_LOOKUP && request->is_submount && body->iov_len == sizeof(*entry_out))
 		entry_out->attr.flags |= FUSE_ATTR_SUBMOUNT;
 }
@@ -83,7 +94,7 @@ static ssize_t reply_writev(int fd, struct iovec *iov, int count, void *userdata
 		return -1;
 	}
 	if (count > 1)
-		announce_submounts(request, &iov[1]);
+		announce(request, &iov[1]);
 	request->written = (uint32_t)copy_reply(request, iov, count);
 	return (ssize_t)total;
 }
@@ -134,6 +145,7 @@ struct fs_server *fs_server_new(int proc_self_fd, struct err *err)
 	inodes_init(&server->fs.inodes, FS_INODES_MAX);
 	pthread_mutex_init(&server->fs.lock, NULL);
 	pthread_mutex_init(&server->fs.modes, NULL);
+	pthread_mutex_init(&server->fs.locks, NULL);
 	pthread_rwlock_init(&server->session_lock, NULL);
 	table_init(&server->fs.handles, FS_HANDLES_MAX);
 	server->fs.proc_self_fd = proc_self_fd;
@@ -240,6 +252,8 @@ void fs_server_handle(struct fs_server *server, struct fs_request *request)
 	if (ret < 0 && request->len >= sizeof(struct fuse_in_header)) {
 		reply_error(request, ret);
 	} else if (ret == 0) {
+		if (((const struct fuse_in_header *)request->data)->opcode == FUSE_INIT)
+			server->fs.own_kernel = has_own_kernel(request);
 		pthread_rwlock_rdlock(&server->session_lock);
 		fuse_session_process_buf(server->session, &buf);
 		pthread_rwlock_unlock(&server->session_lock);

@@ -96,6 +96,7 @@
 	ALLOW_IOCTL(FS_IOC_SETFLAGS) /* chattr's flags */                                                               \
 	ALLOW(setfsuid)		 /* become_caller */                                                                    \
 	ALLOW(setfsgid)		 /* become_caller */                                                                    \
-	ALLOW(fcntl)		 /* open_share */                                                                       \
+	ALLOW(flock)		 /* locks */                                                                            \
+	ALLOW(fcntl)		 /* open_share, locks */                                                                \
 	ALLOW(getuid)		 /* a new FUSE session after a reset */                                                 \
 	ALLOW(dup)		 /* the same */

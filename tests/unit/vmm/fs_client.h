@@ -54,16 +54,24 @@ static void share(const char *name, const char *path)
 	assert_int_equal(fs_server_add_share(server, name, open(path, O_PATH | O_CLOEXEC), &err), 0);
 }
 
+#define OWN_KERNEL (1U << 31)
+
+static uint32_t init_flags2; /* what the guest says more in FUSE_INIT */
+static struct fuse_init_out init_answer;
+
 /* A server, without shares so far, to which the guest has said what a guest says first. */
 static void start_server(void)
 {
 	struct fuse_init_in init = { .major = 7, .minor = 38, .flags = FUSE_SUBMOUNTS | FUSE_DO_READDIRPLUS };
 	struct err err;
 
+	init.flags2 = init_flags2;
+	init.flags |= init_flags2 ? FUSE_INIT_EXT : 0;
 	server = fs_server_new(open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC), &err);
 	assert_non_null(server);
 	assert_int_equal(ask(FUSE_INIT, 0, &init, sizeof(init)), 0);
 	assert_true(reply.init.flags & FUSE_SUBMOUNTS);
+	init_answer = reply.init;
 }
 
 /* The node of the directory that the shares are in that are on the same file system as path; its name, too. */
