@@ -14,7 +14,7 @@
 /* Flags that a guest may hand through to open(2). O_DIRECT is left out: its buffers need alignments that FUSE's lack. */
 #define OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_NOATIME | O_SYNC | O_DSYNC)
 
-/* The guest's kernel handles O_APPEND: it sends each write with its offset. Kept, pwrite(2) would ignore that offset. */
+/* Each of the guest's writes says whether it appends: op_write. With O_APPEND pwrite(2) ignores the offset. */
 static int host_flags(int flags)
 {
 	return flags & OPEN_FLAGS & ~O_APPEND;
@@ -127,21 +127,48 @@ void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fu
 	fuse_reply_iov(req, iov, used);
 }
 
+/*
+ * What is to be appended goes to where the file ends here: it may be longer, or shorter, than this guest knows. Another kernel
+ * than ours may send the parts of a long write in any order (guest-kernel/patches/virtiofs-append.patch).
+ */
+static bool appends(const struct passthrough *fs, const struct fuse_file_info *fi)
+{
+	return fs->own_kernel && fi->flags & O_APPEND && !fi->writepage;
+}
+
+/* An open file of its own: overlayfs forgets pwritev2(2)'s RWF_APPEND. Stays the handle's. */
+static int append_fd(struct passthrough *fs, const struct inode *inode, struct handle *handle)
+{
+	int flags = fcntl(handle->fd, F_GETFL);
+
+	pthread_mutex_lock(&handle->lock);
+	if (handle->append_fd < 0)
+		handle->append_fd = inode_reopen(fs, inode, O_WRONLY | O_APPEND | (flags & OPEN_FLAGS & ~(O_ACCMODE | O_TRUNC)));
+	pthread_mutex_unlock(&handle->lock);
+	return handle->append_fd;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
 	struct passthrough *fs = passthrough_of(req);
 	auto_handle handle = handle_of(req, fi);
+	auto_inode inode = inode_of(req, id);
 	mode_t set_id;
 	ssize_t n;
+	int fd;
 
-	(void)id;
-	if (!handle.handle) {
+	if (!handle.handle || !inode.inode) {
 		fuse_reply_err(req, EBADF);
 		return;
 	}
+	fd = appends(fs, fi) ? append_fd(fs, inode.inode, handle.handle) : handle.handle->fd;
+	if (fd < 0) {
+		fuse_reply_err(req, errno);
+		return;
+	}
 	set_id = set_id_keep(fs, handle.handle->fd);
-	n = pwrite(handle.handle->fd, data, size, offset);
+	n = pwrite(fd, data, size, offset);
 	set_id_restore(fs, handle.handle->fd, set_id);
 	if (n < 0)
 		fuse_reply_err(req, errno);

@@ -24,6 +24,8 @@ static void handle_unreference(struct handle *handle)
 	if (--handle->references > 0)
 		return;
 	close(handle->fd);
+	if (handle->append_fd >= 0)
+		close(handle->append_fd);
 	free(handle);
 }
 
@@ -56,6 +58,7 @@ int64_t handle_new(struct passthrough *fs, int fd)
 		return -ENOMEM;
 	}
 	handle->fd = fd;
+	handle->append_fd = -1;
 	handle->references = 1;
 	pthread_mutex_init(&handle->lock, NULL);
 	pthread_mutex_lock(&fs->lock);

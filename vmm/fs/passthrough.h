@@ -15,7 +15,8 @@
 /* An open file or directory of the guest. */
 struct handle {
 	int fd; /* owned */
-	pthread_mutex_t lock; /* a directory's read position */
+	int append_fd; /* the same file, with O_APPEND; -1: nothing has been appended; owned, under the lock */
+	pthread_mutex_t lock; /* that, and a directory's read position */
 	unsigned int references; /* under passthrough.lock */
 };
 
