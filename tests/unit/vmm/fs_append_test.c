@@ -11,9 +11,7 @@ static int set_up(void **state)
 
 	(void)state;
 	init_flags2 = OWN_KERNEL;
-	make_directory(directory, path);
-	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	node = share_file(directory);
+	node = share_new_file(directory, path);
 	assert_int_equal(ask(FUSE_OPEN, node, &in, sizeof(in)), 0);
 	handle = reply.open.fh;
 	return 0;
@@ -22,10 +20,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	fs_server_free(server);
-	unlink(path);
-	rmdir(directory);
-	return 0;
+	return remove_shared_file(directory, path);
 }
 
 static void guest_writes(char byte, uint64_t offset, uint32_t flags, uint32_t write_flags)

@@ -105,4 +105,20 @@ static inline uint64_t share_file(const char *directory)
 	return reply.entry.nodeid;
 }
 
+/* The same with a new directory, and a new file in it. */
+static inline uint64_t share_new_file(char *directory, char path[64])
+{
+	make_directory(directory, path);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	return share_file(directory);
+}
+
+/* Ends the server, and removes what share_new_file made. */
+static inline int remove_shared_file(const char *directory, const char *path)
+{
+	fs_server_free(server);
+	unlink(path);
+	return rmdir(directory);
+}
+
 #endif

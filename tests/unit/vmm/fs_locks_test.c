@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two guests, a file of the host, and this process with locks of its own. */
+/* A guest whose processes have locks on a file of the host, and this process with locks of its own. */
 #include <sys/file.h>
 
 #include "tests/unit/vmm/fs_client.h"
@@ -72,19 +72,14 @@ static int set_up(void **state)
 {
 	(void)state;
 	init_flags2 = OWN_KERNEL;
-	make_directory(directory, path);
-	close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-	node = share_file(directory);
+	node = share_new_file(directory, path);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	fs_server_free(server);
-	unlink(path);
-	rmdir(directory);
-	return 0;
+	return remove_shared_file(directory, path);
 }
 
 static void test_they_are_offered_to_a_kernel_that_asks_again(void **state)
@@ -93,9 +88,7 @@ static void test_they_are_offered_to_a_kernel_that_asks_again(void **state)
 	assert_int_equal(init_answer.flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS), FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS);
 	tear_down(NULL);
 	init_flags2 = 1; /* FUSE_SECURITY_CTX */
-	make_directory(directory, path);
-	close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-	node = share_file(directory);
+	node = share_new_file(directory, path);
 	assert_false(init_answer.flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS));
 	/* Which need not tell when it closes a file. */
 	assert_int_equal(ask(FUSE_FLUSH, node, &(struct fuse_flush_in){ .fh = open_handle() }, sizeof(struct fuse_flush_in)), -ENOSYS);

@@ -50,10 +50,8 @@ static uint64_t open_file(int flags)
 static int set_up(void **state)
 {
 	(void)state;
-	make_directory(directory, path);
-	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	node = share_new_file(directory, path);
 	write_line(path, "12345");
-	node = share_file(directory);
 	handle = open_file(O_RDWR);
 	assert_int_equal(chmod(path, 06755), 0);
 	return 0;
@@ -62,9 +60,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	fs_server_free(server);
-	unlink(path);
-	return rmdir(directory);
+	return remove_shared_file(directory, path);
 }
 
 static int set_attributes(uint32_t valid, mode_t new_mode)
