@@ -136,16 +136,32 @@ static bool appends(const struct passthrough *fs, const struct fuse_file_info *f
 	return fs->own_kernel && fi->flags & O_APPEND && !fi->writepage;
 }
 
-/* An open file of its own: overlayfs forgets pwritev2(2)'s RWF_APPEND. Stays the handle's. */
-static int append_fd(struct passthrough *fs, const struct inode *inode, struct handle *handle)
+/* An open file of its own: overlayfs forgets pwritev2(2)'s RWF_APPEND. */
+static int open_to_append(struct passthrough *fs, const struct inode *inode, const struct handle *handle)
 {
 	int flags = fcntl(handle->fd, F_GETFL);
 
+	if (flags < 0)
+		return -1;
+	/* What the guest may not write to it may not append to. */
+	if ((flags & O_ACCMODE) == O_RDONLY) {
+		errno = EBADF;
+		return -1;
+	}
+	return inode_reopen(fs, inode, O_WRONLY | O_APPEND | (flags & OPEN_FLAGS & ~(O_ACCMODE | O_TRUNC)));
+}
+
+/* Stays the handle's. -1 with errno. */
+static int append_fd(struct passthrough *fs, const struct inode *inode, struct handle *handle)
+{
+	int fd;
+
 	pthread_mutex_lock(&handle->lock);
 	if (handle->append_fd < 0)
-		handle->append_fd = inode_reopen(fs, inode, O_WRONLY | O_APPEND | (flags & OPEN_FLAGS & ~(O_ACCMODE | O_TRUNC)));
+		handle->append_fd = open_to_append(fs, inode, handle);
+	fd = handle->append_fd;
 	pthread_mutex_unlock(&handle->lock);
-	return handle->append_fd;
+	return fd;
 }
 
 void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
@@ -178,21 +194,23 @@ void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_
 
 void op_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
+	struct passthrough *fs = passthrough_of(req);
 	auto_inode inode = inode_of(req, id);
 
+	if (fs->own_kernel && inode.inode)
+		locks_drop_owner(fs, inode.inode, fi->lock_owner);
 	/* Nothing is buffered here, and locks that are the guest kernel's own are not ours to drop: it need not ask again. */
-	if (passthrough_of(req)->own_kernel && inode.inode)
-		locks_drop_owner(passthrough_of(req), inode.inode, fi->lock_owner);
-	fuse_reply_err(req, passthrough_of(req)->own_kernel ? 0 : ENOSYS);
+	fuse_reply_err(req, fs->own_kernel ? 0 : ENOSYS);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
+	struct passthrough *fs = passthrough_of(req);
 	auto_inode inode = inode_of(req, id);
 
 	if (inode.inode)
-		locks_drop_handle(passthrough_of(req), inode.inode, fi->fh);
-	handle_release(passthrough_of(req), fi->fh);
+		locks_drop_handle(fs, inode.inode, fi->fh);
+	handle_release(fs, fi->fh);
 	fuse_reply_err(req, 0);
 }
 

@@ -32,7 +32,7 @@ struct passthrough {
 	pthread_mutex_t lock; /* handles, shares */
 	pthread_mutex_t modes; /* whoever changes owners and modes: set_id.c */
 	pthread_mutex_t locks; /* every inode's lock_owners */
-	bool own_kernel;       /* the guest's has the patches of guest-kernel; set before it asks for anything else */
+	_Atomic bool own_kernel; /* the guest's has the patches of guest-kernel; set before it asks for anything else */
 	struct table handles;
 	struct share *shares; /* owned */
 	int proc_self_fd;     /* owned */

@@ -76,6 +76,21 @@ static void test_other_writes_go_where_they_say(void **state)
 	file_is("cd");
 }
 
+static void test_what_was_opened_for_reading_is_not_appended_to(void **state)
+{
+	const struct fuse_open_in open_in = { .flags = O_RDONLY };
+	struct {
+		struct fuse_write_in in;
+		char byte;
+	} body = { { .size = 1, .flags = O_APPEND }, 'a' };
+
+	(void)state;
+	assert_int_equal(ask(FUSE_OPEN, node, &open_in, sizeof(open_in)), 0);
+	body.in.fh = reply.open.fh;
+	assert_int_equal(ask(FUSE_WRITE, node, &body, sizeof(body.in) + 1), -EBADF);
+	file_is("");
+}
+
 static void test_another_kernel_says_where(void **state)
 {
 	const struct fuse_open_in in = { .flags = O_WRONLY | O_APPEND };
@@ -92,5 +107,6 @@ static void test_another_kernel_says_where(void **state)
 }
 
 TESTS(cmocka_unit_test_setup_teardown(test_the_end_is_where_the_host_has_it, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_what_was_opened_for_reading_is_not_appended_to, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_another_kernel_says_where, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_other_writes_go_where_they_say, set_up, tear_down))
