@@ -193,8 +193,10 @@ static pid_t holder_of(const struct inode *inode, const struct flock *lock)
 {
 	struct lock_range range;
 
-	for (const struct lock_owner *owner = inode->lock_owners; range_of(lock, &range) && owner; owner = owner->next)
-		if (lock->l_pid == -1 && lock_ranges_have(&owner->ranges, &range))
+	if (lock->l_pid != -1 || !range_of(lock, &range))
+		return 0;
+	for (const struct lock_owner *owner = inode->lock_owners; owner; owner = owner->next)
+		if (lock_ranges_have(&owner->ranges, &range))
 			return owner->pid;
 	return 0;
 }
