@@ -40,22 +40,16 @@ static int open_for_locks(struct passthrough *fs, const struct inode *inode, con
 	return flags < 0 ? -1 : inode_reopen(fs, inode, flags & O_ACCMODE);
 }
 
-/* Under the lock, as all below. NULL with errno. */
-static struct lock_owner *add(struct passthrough *fs, struct inode *inode, const struct handle *handle,
-			      const struct fuse_file_info *fi)
+/* Takes fd. Under the lock, as all below but what answers. */
+static struct lock_owner *add(struct inode *inode, const struct fuse_file_info *fi, int fd)
 {
 	struct lock_owner *owner = calloc(1, sizeof(*owner));
 
-	if (!owner)
-		return NULL;
-	owner->id = fi->lock_owner;
-	owner->handle = fi->fh;
-	owner->fd = open_for_locks(fs, inode, handle);
-	if (owner->fd < 0) {
-		free(owner);
+	if (!owner) {
+		close(fd);
 		return NULL;
 	}
-	owner->next = inode->lock_owners;
+	*owner = (struct lock_owner){ .id = fi->lock_owner, .handle = fi->fh, .fd = fd, .next = inode->lock_owners };
 	inode->lock_owners = owner;
 	return owner;
 }
@@ -148,20 +142,42 @@ static int lock_range(struct passthrough *fs, struct lock_owner *owner, struct f
 	return 0;
 }
 
-static int set_lock(struct passthrough *fs, struct inode *inode, const struct handle *handle, const struct fuse_file_info *fi,
-		    struct flock *lock)
+/* Takes fd, which is not needed if the owner is there already; -1: it must be, or have no locks. */
+static int set_lock(struct passthrough *fs, struct inode *inode, const struct fuse_file_info *fi, struct flock *lock, int fd)
 {
 	struct lock_owner *owner = find(inode, fi->lock_owner);
 
-	if (!owner && lock->l_type == F_UNLCK)
-		return 0;
+	if (owner && fd >= 0)
+		close(fd);
+	else if (!owner && fd >= 0)
+		owner = add(inode, fi, fd);
+	else if (!owner)
+		return lock->l_type == F_UNLCK ? 0 : ENOENT;
 	if (!owner)
-		owner = add(fs, inode, handle, fi);
-	if (!owner)
-		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? ENOLCK : errno;
+		return ENOLCK;
 	owner->pid = lock->l_pid;
 	lock->l_pid = 0; /* fcntl(2), F_OFD_SETLK */
 	return lock_range(fs, owner, lock);
+}
+
+/* To open the file may take as long as somebody on the host has a lease on it (fcntl(2)): nobody else waits for that. */
+static int open_and_set_lock(struct passthrough *fs, struct inode *inode, const struct handle *handle, const struct fuse_file_info *fi,
+			     struct flock *lock)
+{
+	int error, fd;
+
+	pthread_mutex_lock(&fs->locks);
+	error = set_lock(fs, inode, fi, lock, -1);
+	pthread_mutex_unlock(&fs->locks);
+	if (error != ENOENT)
+		return error;
+	fd = open_for_locks(fs, inode, handle);
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? ENOLCK : errno;
+	pthread_mutex_lock(&fs->locks);
+	error = set_lock(fs, inode, fi, lock, fd);
+	pthread_mutex_unlock(&fs->locks);
+	return error;
 }
 
 /* The answer to a guest that has the lock now: nothing that it read of the file before counts any more, unless it is as it was. */
@@ -178,11 +194,8 @@ void op_setlk(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi, struct f
 	int error = EBADF;
 
 	(void)sleep;
-	if (inode.inode && handle.handle) {
-		pthread_mutex_lock(&fs->locks);
-		error = set_lock(fs, inode.inode, handle.handle, fi, lock);
-		pthread_mutex_unlock(&fs->locks);
-	}
+	if (inode.inode && handle.handle)
+		error = open_and_set_lock(fs, inode.inode, handle.handle, fi, lock);
 	if (error == 0 && lock->l_type != F_UNLCK)
 		error = locked(fs, inode.inode, handle.handle);
 	fuse_reply_err(req, error);
@@ -201,13 +214,13 @@ static pid_t holder_of(const struct inode *inode, const struct flock *lock)
 	return 0;
 }
 
-static int get_lock(struct passthrough *fs, const struct inode *inode, const struct handle *handle, uint64_t id, struct flock *lock)
+/* own: for an owner without any, whom anybody's lock is in the way of. */
+static int get_lock(const struct inode *inode, uint64_t id, struct flock *lock, int own)
 {
 	const struct lock_owner *owner = find(inode, id);
-	auto_fd own = owner ? -1 : open_for_locks(fs, inode, handle);
 
 	lock->l_pid = 0;
-	if ((!owner && own < 0) || fcntl(owner ? owner->fd : own, F_OFD_GETLK, lock) < 0)
+	if (fcntl(owner ? owner->fd : own, F_OFD_GETLK, lock) < 0)
 		return errno;
 	if (lock->l_type != F_UNLCK)
 		lock->l_pid = holder_of(inode, lock);
@@ -219,11 +232,16 @@ void op_getlk(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi, struct f
 	struct passthrough *fs = passthrough_of(req);
 	auto_inode inode = inode_of(req, id);
 	auto_handle handle = handle_of(req, fi);
+	auto_fd own = -1;
 	int error = EBADF;
 
 	if (inode.inode && handle.handle) {
+		own = open_for_locks(fs, inode.inode, handle.handle);
+		error = own < 0 ? errno : 0;
+	}
+	if (error == 0) {
 		pthread_mutex_lock(&fs->locks);
-		error = get_lock(fs, inode.inode, handle.handle, fi->lock_owner, lock);
+		error = get_lock(inode.inode, fi->lock_owner, lock, own);
 		pthread_mutex_unlock(&fs->locks);
 	}
 	if (error)
