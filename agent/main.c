@@ -24,6 +24,7 @@
 #include "agent/service.h"
 #include "agent/vsock.h"
 #include "lib/cleanup.h"
+#include "lib/first_line.h"
 #include "lib/io.h"
 #include "lib/log.h"
 
@@ -68,69 +69,37 @@ static void calls_ready(void *ctx, uint32_t events)
 		call_connection(agent, fd);
 }
 
-/* A stream's first line: "<token> <stream>\n". */
-struct greeting {
-	struct agent *agent;
-	int fd;
-	char line[PORT_STREAMS_LINE_MAX];
-	size_t used;
-};
-
-static void greeting_ready(void *ctx, uint32_t events)
+/* A stream's first line: "<token> <stream>\n". NULL, with no number, if it is not one of ours. */
+static struct process *process_of(struct agent *agent, char *line, unsigned int *ret_stream)
 {
-	struct greeting *greeting = ctx;
-	struct agent *agent = greeting->agent;
-	struct process *process = NULL;
-	unsigned int stream = 0;
-	ssize_t n = 0;
-	char end;
+	char *space = line ? strchr(line, ' ') : NULL, end;
 
-	(void)events;
-	/* Byte by byte: what follows the newline is the stream's. */
-	while (greeting->used < sizeof(greeting->line) - 1) {
-		n = recv(greeting->fd, greeting->line + greeting->used, 1, MSG_DONTWAIT);
-		if (n <= 0 || greeting->line[greeting->used++] == '\n')
-			break;
-	}
-	if (n < 0 && errno == EAGAIN)
-		return;
-	loop_remove(agent->loop, greeting->fd);
-	if (n == 1) {
-		char *space = memchr(greeting->line, ' ', greeting->used);
+	if (!space)
+		return NULL;
+	*space = '\0';
+	return sscanf(space + 1, "%4u%c", ret_stream, &end) == 2 && end == '\n' ? containers_find_token(agent->containers, line) : NULL;
+}
 
-		if (space) {
-			*space = '\0';
-			if (sscanf(space + 1, "%4u%c", &stream, &end) == 2 && end == '\n')
-				process = containers_find_token(agent->containers, greeting->line);
-		}
-	}
+static void stream_said(void *ctx, int fd, char *line)
+{
+	unsigned int stream;
+	struct process *process = process_of(ctx, line, &stream);
+
 	if (process)
-		process_attach(process, stream, greeting->fd);
+		process_attach(process, stream, fd);
 	else
-		close(greeting->fd);
-	free(greeting);
+		close(fd);
 }
 
 static void streams_ready(void *ctx, uint32_t events)
 {
 	struct agent *agent = ctx;
 	int fd = accept_host(agent->streams);
-	struct greeting *greeting = fd >= 0 ? calloc(1, sizeof(*greeting)) : NULL;
 	struct err err;
 
 	(void)events;
-	if (!greeting) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	greeting->agent = agent;
-	greeting->fd = fd;
-	if (loop_add(agent->loop, fd, EPOLLIN, greeting_ready, greeting, &err) < 0) {
+	if (fd >= 0 && first_line_read(agent->loop, fd, PORT_STREAMS_LINE_MAX, stream_said, agent, &err) < 0)
 		log_warn("%s", err.msg);
-		close(fd);
-		free(greeting);
-	}
 }
 
 /* signalfd coalesces: one event may stand for many children. */

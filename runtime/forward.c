@@ -19,6 +19,7 @@
 #include "agent/proto/agent.pb-c.h"
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
+#include "lib/first_line.h"
 #include "lib/log.h"
 #include "lib/relay.h"
 #include "runtime/agent_client.h"
@@ -33,14 +34,6 @@ struct forward_client {
 	int fd; /* owned; -1: joined, or refused */
 	bool answered; /* the agent has */
 	struct forward_client *next;
-};
-
-/* The guest's end of one, until its first line has told which. */
-struct greeting {
-	struct forward *forward;
-	int fd; /* owned */
-	char line[GREETING_MAX];
-	size_t used;
 };
 
 static int listen_loopback(int family, uint16_t *ret_port, struct err *err)
@@ -118,17 +111,17 @@ static void agent_answered(void *ctx, const struct err *err, const uint8_t *payl
 	}
 }
 
-static void join(struct greeting *greeting, uint64_t number)
+/* Owns the guest's end. */
+static void join(struct forward *forward, int guest, uint64_t number)
 {
-	struct forward *forward = greeting->forward;
 	struct forward_client *client = take(forward, number);
 	struct err err;
 
 	if (!client) {
-		close(greeting->fd);
+		close(guest);
 		return;
 	}
-	if (!relay_new(forward->loop, client->fd, greeting->fd, RELAY_BOTH, relay_done, forward, &err)) {
+	if (!relay_new(forward->loop, client->fd, guest, RELAY_BOTH, relay_done, forward, &err)) {
 		log_warn_limited("%s", err.msg);
 		forward->n--;
 	}
@@ -137,46 +130,28 @@ static void join(struct greeting *greeting, uint64_t number)
 		free(client);
 }
 
-static void greeting_ready(void *ctx, uint32_t events)
+static void guest_said(void *ctx, int fd, char *line)
 {
-	struct greeting *greeting = ctx;
-	ssize_t n;
-
-	(void)events;
-	/* Byte by byte: what follows the newline is the stream's. */
-	while (greeting->used < sizeof(greeting->line) - 1) {
-		n = recv(greeting->fd, greeting->line + greeting->used, 1, MSG_DONTWAIT);
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0 || greeting->line[greeting->used++] == '\n')
-			break;
-	}
-	loop_remove(greeting->forward->loop, greeting->fd);
-	if (greeting->used && greeting->line[greeting->used - 1] == '\n')
-		join(greeting, strtoull(greeting->line, NULL, 10));
+	if (line)
+		join(ctx, fd, strtoull(line, NULL, 10));
 	else
-		close(greeting->fd);
-	free(greeting);
+		close(fd);
 }
 
 static void guest_arrives(void *ctx, uint32_t events)
 {
 	struct forward *forward = ctx;
 	int fd = accept4(forward->guest, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	/* A guest that connects without being asked to gets no further than those that were. */
-	struct greeting *greeting = fd >= 0 && forward->waiting ? calloc(1, sizeof(*greeting)) : NULL;
 	struct err err;
 
 	(void)events;
-	if (greeting) {
-		greeting->forward = forward;
-		greeting->fd = fd;
-	}
-	if (!greeting || loop_add(forward->loop, fd, EPOLLIN, greeting_ready, greeting, &err) < 0) {
-		if (fd >= 0)
-			close(fd);
-		free(greeting);
-	}
+	if (fd < 0)
+		return;
+	/* A guest that connects without being asked to gets no further than those that were. */
+	if (!forward->waiting)
+		close(fd);
+	else if (first_line_read(forward->loop, fd, GREETING_MAX, guest_said, forward, &err) < 0)
+		log_warn_limited("%s", err.msg);
 }
 
 /* Where the client wanted to go before netfilter led it here. */

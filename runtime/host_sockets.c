@@ -19,20 +19,13 @@
 #include "agent/ports.h"
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
+#include "lib/first_line.h"
 #include "lib/log.h"
 #include "lib/relay.h"
 #include "lib/socket_greeting.h"
 
 #define CONNECTIONS_MAX 256
 #define OWN_GROUPS_MAX 65536 /* NGROUPS_MAX */
-
-/* A connection of the guest's until its first line is here. */
-struct arrival {
-	struct host_sockets *sockets;
-	int guest; /* owned */
-	char line[SOCKET_GREETING_MAX];
-	size_t used;
-};
 
 /* connect(2) with the wrong type fails before the other end notices. */
 static bool takes_datagrams(int fd)
@@ -168,11 +161,11 @@ static void relay_done(void *ctx)
 	((struct host_sockets *)ctx)->connections--;
 }
 
-/* Owns guest. */
-static void join(struct host_sockets *sockets, int guest, const char *line, size_t len)
+static void guest_said(void *ctx, int guest, char *line)
 {
+	struct host_sockets *sockets = ctx;
 	struct socket_greeting who;
-	int host = socket_greeting_read(&who, line, len);
+	int host = line ? socket_greeting_read(&who, line, strlen(line)) : -EINVAL;
 	struct err err;
 
 	if (host < 0) {
@@ -192,46 +185,23 @@ static void join(struct host_sockets *sockets, int guest, const char *line, size
 	}
 }
 
-static void arrival_ready(void *ctx, uint32_t events)
-{
-	struct arrival *arrival = ctx;
-	ssize_t n;
-
-	(void)events;
-	/* Byte by byte: what follows the newline is the stream's. */
-	while (arrival->used < sizeof(arrival->line)) {
-		n = recv(arrival->guest, arrival->line + arrival->used, 1, MSG_DONTWAIT);
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0 || arrival->line[arrival->used++] == '\n')
-			break;
-	}
-	loop_remove(arrival->sockets->loop, arrival->guest);
-	join(arrival->sockets, arrival->guest, arrival->line, arrival->used);
-	free(arrival);
-}
-
 static void guest_arrives(void *ctx, uint32_t events)
 {
 	struct host_sockets *sockets = ctx;
 	int guest = accept4(sockets->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct arrival *arrival = guest >= 0 && sockets->connections < CONNECTIONS_MAX ? calloc(1, sizeof(*arrival)) : NULL;
 	struct err err;
 
 	(void)events;
-	if (arrival) {
-		arrival->sockets = sockets;
-		arrival->guest = guest;
+	if (guest < 0) {
+		log_warn_limited("a connection of the guest's to a socket of the host: %s", strerror(errno));
+	} else if (sockets->connections == CONNECTIONS_MAX) {
+		log_warn_limited("more than %d connections of the guest's to sockets of the host", CONNECTIONS_MAX);
+		close(guest);
+	} else if (first_line_read(sockets->loop, guest, SOCKET_GREETING_MAX, guest_said, sockets, &err) < 0) {
+		log_warn_limited("%s", err.msg);
+	} else {
+		sockets->connections++;
 	}
-	if (!arrival || loop_add(sockets->loop, guest, EPOLLIN, arrival_ready, arrival, &err) < 0) {
-		log_warn_limited("a connection of the guest's to a socket of the host is not taken; there are %u, of at most %d",
-				 sockets->connections, CONNECTIONS_MAX);
-		if (guest >= 0)
-			close(guest);
-		free(arrival);
-		return;
-	}
-	sockets->connections++;
 }
 
 int host_sockets_start(struct host_sockets *sockets, const struct standin_job *job, struct loop *loop, struct err *err)
