@@ -528,8 +528,10 @@ void containers_reaped(struct containers *containers, pid_t pid, int wait_status
 				process->helper = 0;
 			if (process->pid != pid)
 				continue;
-			if (!*process->exec_id)
+			if (!*process->exec_id) {
 				finish(container);
+				host_sockets_take_all(container->sockets);
+			}
 			process_reaped(process, wait_status);
 			forget_ended(container);
 			return;

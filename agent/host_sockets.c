@@ -118,21 +118,34 @@ static struct opening *open_way(const struct host_socket *socket, int client, st
 	return ptr_take(&opening);
 }
 
-static void client_arrives(void *ctx, uint32_t events)
+/* False: nobody is waiting. */
+static bool take_client(struct host_socket *socket)
 {
-	struct host_socket *socket = ctx;
 	int client = accept4(socket->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct err err;
 
-	(void)events;
 	if (client < 0)
-		return;
+		return false;
 	if (open_way(socket, client, &err)) {
 		socket->all->connections++;
 	} else {
 		log_warn_limited("%s", err.msg);
 		close(client);
 	}
+	return true;
+}
+
+static void client_arrives(void *ctx, uint32_t events)
+{
+	(void)events;
+	take_client(ctx);
+}
+
+void host_sockets_take_all(struct host_sockets *sockets)
+{
+	for (struct host_socket *socket = sockets ? sockets->list : NULL; socket; socket = socket->next)
+		while (take_client(socket))
+			;
 }
 
 static int listen_at(const char *path, const Cella__Agent__HostSocket *of, struct err *err)

@@ -22,6 +22,12 @@ struct host_sockets *host_sockets_new(struct loop *loop, unsigned int port, stru
 int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cella__Agent__HostSocket *of,
 		     char path[HOST_SOCKET_PATH_MAX], struct err *err) must_check;
 
+/*
+ * The container has ended: whoever had connected until then is on the way to the host before anything that is said there after this
+ * call. May be NULL.
+ */
+void host_sockets_take_all(struct host_sockets *sockets);
+
 /* Connections that are made stay. May be NULL. */
 void host_sockets_free(struct host_sockets *sockets);
 

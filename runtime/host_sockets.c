@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #include "lib/socket_greeting.h"
 
 #define CONNECTIONS_MAX 256
+#define FINISH_SECONDS 10
 #define OWN_GROUPS_MAX 65536 /* NGROUPS_MAX */
 
 /* connect(2) with the wrong type fails before the other end notices. */
@@ -156,52 +158,140 @@ static int dial(const struct host_sockets *sockets, const struct socket_greeting
 	return ret < 0 ? ret : fd_take(&fd);
 }
 
+struct host_connection {
+	struct host_sockets *sockets;
+	struct relay *relay; /* NULL: its first line is not here yet */
+	struct host_connection *next;
+};
+
+static void forget(struct host_connection *connection)
+{
+	struct host_sockets *sockets = connection->sockets;
+	struct host_connection **at = &sockets->list;
+
+	while (*at != connection)
+		at = &(*at)->next;
+	*at = connection->next;
+	free(connection);
+	sockets->connections--;
+	if (sockets->finished && sockets->connections == 0)
+		sockets->finished(sockets->ctx);
+}
+
 static void relay_done(void *ctx)
 {
-	((struct host_sockets *)ctx)->connections--;
+	forget(ctx);
+}
+
+/* The host's end, or -errno. */
+static int dial_as_told(const struct host_sockets *sockets, const char *line)
+{
+	struct socket_greeting who;
+	int host;
+
+	if (!line || socket_greeting_read(&who, line, strlen(line)) < 0) {
+		log_warn_limited("a connection from the guest does not say to which socket of the host, and for whom");
+		return -EINVAL;
+	}
+	host = dial(sockets, &who);
+	if (host < 0)
+		log_warn_limited("mounts[%u]: connect to the host's socket as user %u, group %u: %s", who.index, who.uid, who.gid,
+				 strerror(-host));
+	return host;
 }
 
 static void guest_said(void *ctx, int guest, char *line)
 {
-	struct host_sockets *sockets = ctx;
-	struct socket_greeting who;
-	int host = line ? socket_greeting_read(&who, line, strlen(line)) : -EINVAL;
+	struct host_connection *connection = ctx;
+	struct host_sockets *sockets = connection->sockets;
+	int host = dial_as_told(sockets, line);
 	struct err err;
 
 	if (host < 0) {
-		log_warn_limited("a connection from the guest does not say to which socket of the host, and for whom");
-	} else {
-		host = dial(sockets, &who);
-		if (host < 0)
-			log_warn_limited("mounts[%u]: connect to the host's socket as user %u, group %u: %s", who.index, who.uid, who.gid,
-					 strerror(-host));
-	}
-	if (host < 0) {
 		close(guest);
-		sockets->connections--;
-	} else if (!relay_new(sockets->loop, guest, host, RELAY_BOTH, relay_done, sockets, &err)) {
-		log_warn_limited("%s", err.msg);
-		sockets->connections--;
+		forget(connection);
+		return;
 	}
+	connection->relay = relay_new(sockets->loop, guest, host, sockets->finished ? RELAY_THERE : RELAY_BOTH, relay_done, connection, &err);
+	if (!connection->relay) {
+		log_warn_limited("%s", err.msg);
+		forget(connection);
+	}
+}
+
+static int add_connection(struct host_sockets *sockets, int guest, struct err *err)
+{
+	struct host_connection *connection = sockets->connections < CONNECTIONS_MAX ? calloc(1, sizeof(*connection)) : NULL;
+
+	if (!connection) {
+		close(guest);
+		return err_msg(err, EBUSY, "not one more than %u connections of the guest's to sockets of the host", sockets->connections);
+	}
+	connection->sockets = sockets;
+	if (first_line_read(sockets->loop, guest, SOCKET_GREETING_MAX, guest_said, connection, err) < 0) {
+		free(connection);
+		return -err->code;
+	}
+	connection->next = sockets->list;
+	sockets->list = connection;
+	sockets->connections++;
+	return 0;
+}
+
+/* False: nobody is waiting. */
+static bool take_connection(struct host_sockets *sockets)
+{
+	int guest = accept4(sockets->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct err err;
+
+	if (guest < 0)
+		return false;
+	if (add_connection(sockets, guest, &err) < 0)
+		log_warn_limited("%s", err.msg);
+	return true;
 }
 
 static void guest_arrives(void *ctx, uint32_t events)
 {
+	(void)events;
+	take_connection(ctx);
+}
+
+static void time_is_up(void *ctx, uint32_t events)
+{
 	struct host_sockets *sockets = ctx;
-	int guest = accept4(sockets->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct err err;
 
 	(void)events;
-	if (guest < 0) {
-		log_warn_limited("a connection of the guest's to a socket of the host: %s", strerror(errno));
-	} else if (sockets->connections == CONNECTIONS_MAX) {
-		log_warn_limited("more than %d connections of the guest's to sockets of the host", CONNECTIONS_MAX);
-		close(guest);
-	} else if (first_line_read(sockets->loop, guest, SOCKET_GREETING_MAX, guest_said, sockets, &err) < 0) {
-		log_warn_limited("%s", err.msg);
-	} else {
-		sockets->connections++;
+	log_warn("%u connections to sockets of the host did not take what the container said last in %d seconds", sockets->connections,
+		 FINISH_SECONDS);
+	sockets->given_up = true;
+	sockets->finished(sockets->ctx);
+}
+
+void host_sockets_finish(struct host_sockets *sockets, void (*finished)(void *ctx), void *ctx)
+{
+	const struct itimerspec end = { .it_value.tv_sec = FINISH_SECONDS };
+	struct host_connection *next;
+	struct err err;
+
+	if (!sockets->job)
+		return;
+	sockets->finished = finished;
+	sockets->ctx = ctx;
+	while (take_connection(sockets))
+		;
+	for (struct host_connection *connection = sockets->list; connection; connection = next) {
+		next = connection->next;
+		/* Nobody is there to be told anything. */
+		if (connection->relay)
+			relay_drop(connection->relay, RELAY_BACK);
 	}
+	if (sockets->connections == 0)
+		return;
+	sockets->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (sockets->timer < 0 || timerfd_settime(sockets->timer, 0, &end, NULL) < 0 ||
+	    loop_add(sockets->loop, sockets->timer, EPOLLIN, time_is_up, sockets, &err) < 0)
+		time_is_up(sockets, 0);
 }
 
 int host_sockets_start(struct host_sockets *sockets, const struct standin_job *job, struct loop *loop, struct err *err)
@@ -220,7 +310,11 @@ int host_sockets_start(struct host_sockets *sockets, const struct standin_job *j
 	snprintf(path, sizeof(path), "%s/vsock_%u", job->vm_dir, job->sockets_port);
 	sockets->listener = fdpass_listen(path, 64, err);
 	sockets->job = sockets->listener < 0 ? NULL : job;
-	return sockets->listener < 0 ? -err->code : loop_add(loop, sockets->listener, EPOLLIN, guest_arrives, sockets, err);
+	if (sockets->listener < 0)
+		return -err->code;
+	if (fcntl(sockets->listener, F_SETFL, O_NONBLOCK) < 0)
+		return err_set(err, errno, "make %s non-blocking", path);
+	return loop_add(loop, sockets->listener, EPOLLIN, guest_arrives, sockets, err);
 }
 
 void host_sockets_end(struct host_sockets *sockets)

@@ -20,7 +20,12 @@ struct host_sockets {
 	const struct standin_job *job;	/* borrowed; NULL: nothing listens */
 	int listener;			/* owned */
 	int descriptors, vm_dir;	/* /proc/self/fd and the VM's directory, from before the root changes; owned */
+	struct host_connection *list; /* owned */
 	unsigned int connections;
+	void (*finished)(void *ctx);
+	void *ctx;
+	int timer; /* owned */
+	bool given_up; /* on what is still there */
 };
 
 /*
@@ -34,6 +39,17 @@ bool host_sockets_describe(const struct standin_job *job, const struct share *sh
 
 /* Stand-in, before its root changes; nothing if the job has none. job is borrowed. */
 int host_sockets_start(struct host_sockets *sockets, const struct standin_job *job, struct loop *loop, struct err *err) must_check;
+
+/*
+ * The container has ended: what it said last goes to the host, as long as it takes it, and finished is called when that is done; it
+ * may be from within. Until then it is busy.
+ */
+void host_sockets_finish(struct host_sockets *sockets, void (*finished)(void *ctx), void *ctx);
+
+static inline bool host_sockets_busy(const struct host_sockets *sockets)
+{
+	return sockets->connections > 0 && !sockets->given_up;
+}
 
 /* Stand-in, at its end: nobody listens for the container any more, whose VM may go on for others. */
 void host_sockets_end(struct host_sockets *sockets);

@@ -84,7 +84,8 @@ static int read_job(struct standin *standin)
 static void maybe_finish(struct standin *standin)
 {
 	/* Every byte of output is with the reader before we are gone. */
-	if (standin->ended && !standin->outputs[0] && !standin->outputs[1] && !standin->preserve.open)
+	if (standin->ended && !standin->outputs[0] && !standin->outputs[1] && !standin->preserve.open &&
+	    !host_sockets_busy(&standin->sockets))
 		loop_stop(standin->loop);
 }
 
@@ -114,6 +115,11 @@ static void error_done(void *ctx)
 	standin->outputs[1] = NULL;
 	close_stream(standin, STDERR_FILENO);
 	maybe_finish(standin);
+}
+
+static void sockets_done(void *ctx)
+{
+	maybe_finish(ctx);
 }
 
 static void preserved_done(void *ctx)
@@ -280,6 +286,7 @@ static void process_ended(void *ctx, const struct err *err, const uint8_t *paylo
 	if (standin->input)
 		copier_cancel(ptr_take(&standin->input));
 	preserve_finish(&standin->preserve);
+	host_sockets_finish(&standin->sockets, sockets_done, standin);
 	maybe_finish(standin);
 }
 
