@@ -96,7 +96,7 @@ int sandbox_enter(const char *dir, int proc_self_fd, bool keep_file_caps, struct
 		return ret;
 	if (proc_self_fd >= 0 ? fchdir(proc_self_fd) < 0 : chdir("/") < 0)
 		return err_set(err, errno, "leave the old root");
-	umask(0); /* modes come from the guest, which has applied its umask */
+	umask(0); /* for what is not made by a guest: vmm/fs/passthrough.c */
 	/* The file-system ids of a thread change without its capabilities changing: vmm/fs/passthrough.c. */
 	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NOROOT | SECBIT_NOROOT_LOCKED,
 		  0, 0, 0) < 0)

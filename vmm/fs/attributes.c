@@ -16,6 +16,7 @@ static void reply_stat(fuse_req_t req, fuse_ino_t id, const struct inode *inode)
 {
 	struct stat st = virtual_stat(id);
 
+	fs_current_request()->attribute_flags = acl_flags(passthrough_of(req), inode ? inode->fd : -1, inode ? inode->type : S_IFDIR);
 	if (!inode && !inodes_is_virtual(id))
 		fuse_reply_err(req, ENOENT);
 	else if (inode && fstatat(inode->fd, "", &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
@@ -143,6 +144,8 @@ void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *va
 	}
 	if (inode.inode->type == S_IFLNK)
 		fuse_reply_err(req, EPERM);
+	else if (flags & ACL_TAKES_SET_GID)
+		fuse_reply_err(req, acl_set_without_set_gid(passthrough_of(req), inode.inode->fd, name, value, size) < 0 ? errno : 0);
 	else
 		fuse_reply_err(req, setxattr(magic_path(inode.inode->fd).name, name, value, size, flags) < 0 ? errno : 0);
 }

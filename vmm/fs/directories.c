@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,18 @@ struct listing {
 	size_t size, used;
 };
 
+/* Returns the room that it needs, and adds it if there is as much. */
+static size_t add_entry_with_attributes(struct listing *listing, const char *name, const struct fuse_entry_param *entry, off_t next)
+{
+	struct fuse_direntplus *at = (struct fuse_direntplus *)(listing->buf + listing->used);
+	size_t room = listing->size - listing->used;
+	size_t need = fuse_add_direntry_plus(listing->req, (char *)at, room, name, entry, next);
+
+	if (need <= room && entry->ino)
+		at->entry_out.attr.flags |= fs_current_request()->attribute_flags;
+	return need;
+}
+
 /* Returns false when the entry does not fit any more. */
 static bool add_entry(struct listing *listing, const char *name, uint64_t ino, unsigned char type, off_t next)
 {
@@ -74,7 +87,7 @@ static bool add_entry(struct listing *listing, const char *name, uint64_t ino, u
 		entry.attr.st_mode = (mode_t)type << 12;
 	}
 	if (listing->plus)
-		need = fuse_add_direntry_plus(listing->req, at, room, name, &entry, next);
+		need = add_entry_with_attributes(listing, name, &entry, next);
 	else
 		need = fuse_add_direntry(listing->req, at, room, name, &entry.attr, next);
 	if (need > room) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@ static int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *e
 		close(fd);
 		return ret;
 	}
+	fs_current_request()->attribute_flags = acl_flags(fs, fd, entry->attr.st_mode);
 	ret = inodes_lookup(&fs->inodes, fd, &entry->attr, &inode);
 	if (ret < 0)
 		return -ret;
@@ -36,6 +38,7 @@ static int make_virtual_entry(struct passthrough *fs, const char *name, struct f
 {
 	fuse_ino_t id = virtual_find(fs, name);
 
+	fs_current_request()->attribute_flags = acl_flags(fs, -1, S_IFDIR);
 	*entry = (struct fuse_entry_param){
 		.ino = id,
 		.attr = virtual_stat(id),
@@ -67,7 +70,8 @@ static void reply_child(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_entry_param entry;
 	int error = lookup_child(req, parent, name, &entry);
 
-	fs_current_request()->is_submount = parent == INODES_ROOT_ID;
+	if (parent == INODES_ROOT_ID)
+		fs_current_request()->attribute_flags |= FUSE_ATTR_SUBMOUNT;
 	if (error)
 		fuse_reply_err(req, error);
 	else if (fuse_reply_entry(req, &entry) < 0)

@@ -79,6 +79,11 @@ bool page_cache_may_stay(struct passthrough *fs, struct inode *inode, int fd);
 mode_t set_id_keep(struct passthrough *fs, int fd);
 void set_id_restore(struct passthrough *fs, int fd, mode_t kept);
 
+/* acl.c: flags of the attributes of the file behind fd, -1 for a virtual directory; an access ACL, which takes S_ISGID away. */
+#define ACL_TAKES_SET_GID (1 << 30) /* in the flags of SETXATTR: guest-kernel/patches/virtiofs-acl.patch */
+uint32_t acl_flags(const struct passthrough *fs, int fd, mode_t type);
+int acl_set_without_set_gid(struct passthrough *fs, int fd, const char *name, const char *value, size_t size);
+
 /* names.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n);

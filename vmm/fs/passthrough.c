@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
@@ -63,13 +64,33 @@ int inode_reopen(struct passthrough *fs, const struct inode *inode, int flags)
 }
 
 /*
- * The thread's file-system ids become the guest caller's. The securebits that the jail sets keep the capabilities
+ * The guest's caller says which umask it has, and the host uses it unless the directory has a default ACL (acl(5), "Object
+ * creation and default ACLs"). A umask belongs to a process, but a thread may have one of its own (unshare(2), CLONE_FS).
+ */
+static int take_umask(mode_t umask_of_caller)
+{
+	static __thread bool own;
+	static __thread mode_t now;
+
+	if (!own && unshare(CLONE_FS) < 0)
+		return -1;
+	if (!own || now != umask_of_caller)
+		umask(umask_of_caller);
+	own = true;
+	now = umask_of_caller;
+	return 0;
+}
+
+/*
+ * The thread's umask and file-system ids become the guest caller's. The securebits that the jail sets keep the capabilities
  * through it. setfsuid(2) does not say whether it worked: asked again with an invalid id it tells what is in force.
  */
 int caller_become(fuse_req_t req)
 {
 	const struct fuse_ctx *caller = fuse_req_ctx(req);
 
+	if (take_umask(caller->umask & 0777) < 0)
+		return -1;
 	if (caller->gid != 0) {
 		setfsgid(caller->gid);
 		if ((gid_t)setfsgid((gid_t)-1) != caller->gid)

@@ -63,18 +63,39 @@ static bool has_own_kernel(const struct fs_request *request)
 	return in->opcode == FUSE_INIT && init->flags & FUSE_INIT_EXT && init->flags2 & OWN_KERNEL;
 }
 
-/* libfuse knows nothing of submounts: their flags are put into its answers to INIT and LOOKUP. Nor of who may be offered locks. */
+#define OWN_KERNELS_FLAGS (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_POSIX_ACL | FUSE_DONT_MASK)
+
+/* The attributes in the answer to a request; NULL if there are none. */
+static struct fuse_attr *attributes_in(uint32_t opcode, const struct iovec *body)
+{
+	switch (opcode) {
+	case FUSE_LOOKUP:
+	case FUSE_CREATE: /* and struct fuse_open_out */
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_SYMLINK:
+	case FUSE_LINK:
+		return body->iov_len >= sizeof(struct fuse_entry_out) ? &((struct fuse_entry_out *)body->iov_base)->attr : NULL;
+	case FUSE_GETATTR:
+	case FUSE_SETATTR:
+		return body->iov_len >= sizeof(struct fuse_attr_out) ? &((struct fuse_attr_out *)body->iov_base)->attr : NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* What libfuse does not know is put into its answers: flags of INIT, and those of attributes. */
 static void announce(const struct fs_request *request, const struct iovec *body)
 {
 	const struct fuse_in_header *in = request->data;
 	const struct fuse_init_in *init = (const struct fuse_init_in *)(in + 1);
 	struct fuse_init_out *init_out = body->iov_base;
-	struct fuse_entry_out *entry_out = body->iov_base;
+	struct fuse_attr *attributes = attributes_in(in->opcode, body);
 
 	if (in->opcode == FUSE_INIT && body->iov_len > offsetof(struct fuse_init_out, flags))
-		init_out->flags |= (init->flags & FUSE_SUBMOUNTS) | (has_own_kernel(request) ? FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS : 0);
-	else if (in->opcode == FUSE_LOOKUP && request->is_submount && body->iov_len == sizeof(*entry_out))
-		entry_out->attr.flags |= FUSE_ATTR_SUBMOUNT;
+		init_out->flags |= (init->flags & FUSE_SUBMOUNTS) | (has_own_kernel(request) ? OWN_KERNELS_FLAGS : 0);
+	if (attributes)
+		attributes->flags |= request->attribute_flags;
 }
 
 static ssize_t reply_writev(int fd, struct iovec *iov, int count, void *userdata)
@@ -246,7 +267,7 @@ void fs_server_handle(struct fs_server *server, struct fs_request *request)
 	int ret;
 
 	request->written = 0;
-	request->is_submount = false;
+	request->attribute_flags = 0;
 	current = request;
 	ret = fs_check_request(request->data, request->len);
 	if (ret < 0 && request->len >= sizeof(struct fuse_in_header)) {

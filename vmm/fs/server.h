@@ -32,7 +32,7 @@ struct fs_request {
 	size_t len;
 	const struct iovec *reply; /* guest memory for the reply */
 	size_t nreply;
-	bool is_submount; /* the server's: what was looked up is one */
+	uint32_t attribute_flags; /* the server's, for the attributes in the reply */
 	uint32_t written; /* out: bytes of the reply; 0 if the request has none */
 };
 

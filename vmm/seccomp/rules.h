@@ -96,6 +96,8 @@
 	ALLOW_IOCTL(FS_IOC_SETFLAGS) /* chattr's flags */                                                               \
 	ALLOW(setfsuid)		 /* become_caller */                                                                    \
 	ALLOW(setfsgid)		 /* become_caller */                                                                    \
+	ALLOW(umask)		 /* become_caller */                                                                    \
+	ALLOW_ARG(unshare, 0, CLONE_FS) /* become_caller */                                                             \
 	ALLOW(flock)		 /* locks */                                                                            \
 	ALLOW(fcntl)		 /* open_share, locks */                                                                \
 	ALLOW(getuid)		 /* a new FUSE session after a reset */                                                 \
