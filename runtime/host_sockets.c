@@ -261,7 +261,9 @@ static void time_is_up(void *ctx, uint32_t events)
 {
 	struct host_sockets *sockets = ctx;
 
-	(void)events;
+	/* Others may still have to be waited for. */
+	if (events)
+		loop_remove(sockets->loop, sockets->timer);
 	log_warn("%u connections to sockets of the host did not take what the container said last in %d seconds", sockets->connections,
 		 FINISH_SECONDS);
 	sockets->given_up = true;
