@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/host_datagrams.h"
 #include "agent/vsock.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -25,7 +26,8 @@ struct host_socket {
 	struct host_sockets *all;
 	struct host_socket *next;
 	unsigned int index;
-	int listener; /* owned */
+	int listener; /* owned; -1: it takes datagrams */
+	struct host_datagrams *datagrams; /* NULL: it takes none, or none any more */
 	char path[HOST_SOCKET_PATH_MAX];
 };
 
@@ -143,21 +145,41 @@ static void client_arrives(void *ctx, uint32_t events)
 
 void host_sockets_take_all(struct host_sockets *sockets)
 {
-	for (struct host_socket *socket = sockets ? sockets->list : NULL; socket; socket = socket->next)
-		while (take_client(socket))
+	for (struct host_socket *socket = sockets ? sockets->list : NULL; socket; socket = socket->next) {
+		while (socket->listener >= 0 && take_client(socket))
 			;
+		if (socket->datagrams)
+			host_datagrams_finish(ptr_take(&socket->datagrams));
+	}
 }
 
-static int listen_at(const char *path, const Cella__Agent__HostSocket *of, struct err *err)
+static int bind_at(const char *path, const Cella__Agent__HostSocket *of, struct err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	auto_fd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_fd fd = socket(AF_UNIX, (of->datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, SOMAXCONN) < 0 ||
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || (!of->datagrams && listen(fd, SOMAXCONN) < 0) ||
 	    chown(path, of->uid, of->gid) < 0 || chmod(path, of->mode & 07777) < 0)
 		return err_set(err, errno, "a socket in place of the host's");
 	return fd_take(&fd);
+}
+
+static int open_socket(struct host_socket *socket, const Cella__Agent__HostSocket *of, struct err *err)
+{
+	auto_fd fd = bind_at(socket->path, of, err);
+	struct host_sockets *all = socket->all;
+
+	if (fd < 0)
+		return -err->code;
+	if (of->datagrams) {
+		socket->datagrams = host_datagrams_new(all->loop, fd_take(&fd), all->port, socket->index, err);
+		return socket->datagrams ? 0 : -err->code;
+	}
+	if (loop_add(all->loop, fd, EPOLLIN, client_arrives, socket, err) < 0)
+		return -err->code;
+	socket->listener = fd_take(&fd);
+	return 0;
 }
 
 int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cella__Agent__HostSocket *of,
@@ -165,24 +187,18 @@ int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cel
 {
 	static unsigned int last;
 	auto_free struct host_socket *socket = calloc(1, sizeof(*socket));
-	int ret;
 
 	if (!socket)
 		return err_set(err, ENOMEM, "mounts[%u]", index);
 	if (mkdir(DIRECTORY, 0711) < 0 && errno != EEXIST)
 		return err_set(err, errno, "mounts[%u]: create " DIRECTORY, index);
+	*socket = (struct host_socket){ .all = sockets, .next = sockets->list, .index = index, .listener = -1 };
 	snprintf(socket->path, sizeof(socket->path), DIRECTORY "/%u", ++last);
-	socket->all = sockets;
-	socket->index = index;
-	socket->listener = listen_at(socket->path, of, err);
-	ret = socket->listener < 0 ? -err->code : loop_add(sockets->loop, socket->listener, EPOLLIN, client_arrives, socket, err);
-	if (ret < 0) {
-		fd_close(&socket->listener);
+	if (open_socket(socket, of, err) < 0) {
 		unlink(socket->path);
 		return err_wrap(err, "mounts[%u]", index);
 	}
 	strcpy(path, socket->path);
-	socket->next = sockets->list;
 	sockets->list = ptr_take(&socket);
 	return 0;
 }
@@ -208,8 +224,11 @@ void host_sockets_free(struct host_sockets *sockets)
 		return;
 	while ((socket = sockets->list)) {
 		sockets->list = socket->next;
-		loop_remove(sockets->loop, socket->listener);
-		close(socket->listener);
+		if (socket->listener >= 0)
+			loop_remove(sockets->loop, socket->listener);
+		fd_close(&socket->listener);
+		if (socket->datagrams)
+			host_datagrams_finish(socket->datagrams);
 		unlink(socket->path);
 		free(socket);
 	}

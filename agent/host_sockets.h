@@ -2,7 +2,7 @@
 /*
  * Sockets of the host that a container was given as bind mounts (-v /run/docker.sock:/run/docker.sock). A guest's kernel knows
  * nothing of who listens there: so each is a socket of the agent's in the guest, and what connects to it is led to the stand-in
- * (runtime/host_sockets.h), which connects on the host. Bytes travel, descriptors and datagrams do not.
+ * (runtime/host_sockets.h), which connects on the host. Bytes and datagrams (agent/host_datagrams.h) travel, descriptors do not.
  */
 #ifndef AGENT_HOST_SOCKETS_H
 #define AGENT_HOST_SOCKETS_H
@@ -23,8 +23,8 @@ int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cel
 		     char path[HOST_SOCKET_PATH_MAX], struct err *err) must_check;
 
 /*
- * The container has ended: whoever had connected until then is on the way to the host before anything that is said there after this
- * call. May be NULL.
+ * The container has ended: whoever had connected until then, and the datagrams that were sent, are on the way to the host before
+ * anything that is said there after this call. May be NULL.
  */
 void host_sockets_take_all(struct host_sockets *sockets);
 

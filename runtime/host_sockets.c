@@ -24,6 +24,7 @@
 #include "lib/log.h"
 #include "lib/relay.h"
 #include "lib/socket_greeting.h"
+#include "runtime/host_datagrams.h"
 
 #define CONNECTIONS_MAX 256
 #define FINISH_SECONDS 10
@@ -48,14 +49,10 @@ int host_sockets_find(struct standin_job *job, const struct share_list *list, st
 
 		if (!share->is_socket)
 			continue;
-		if (takes_datagrams(share->fd)) {
-			log_warn("mounts[%d].source is a socket for datagrams, which do not leave a VM: whoever connects to it is refused", share->mount_index);
-			continue;
-		}
 		if (job->nsockets == HOST_SOCKETS_MAX)
 			return err_msg(err, E2BIG, "mounts: more than %d sockets of the host", HOST_SOCKETS_MAX);
-		job->sockets[job->nsockets].fd = share->fd;
-		job->sockets[job->nsockets++].mount_index = share->mount_index;
+		job->sockets[job->nsockets++] = (struct standin_socket){
+			.fd = share->fd, .mount_index = share->mount_index, .datagrams = takes_datagrams(share->fd) };
 	}
 	if (job->nsockets == 0)
 		return 0;
@@ -77,17 +74,19 @@ bool host_sockets_describe(const struct standin_job *job, const struct share *sh
 		message->mode = st.st_mode & 07777;
 		message->uid = st.st_uid;
 		message->gid = st.st_gid;
+		message->datagrams = job->sockets[i].datagrams;
 		return true;
 	}
 	return false;
 }
 
-static int find(const struct host_sockets *sockets, uint32_t index)
+/* NULL: the guest was given none of this index. */
+static const struct standin_socket *find(const struct host_sockets *sockets, uint32_t index)
 {
 	for (size_t i = 0; i < sockets->job->nsockets; i++)
 		if ((uint32_t)sockets->job->sockets[i].mount_index == index)
-			return sockets->job->sockets[i].fd;
-	return -ENOENT;
+			return &sockets->job->sockets[i];
+	return NULL;
 }
 
 /* An address has room for the number of a descriptor, and our /proc is not the one that has it any more. */
@@ -147,20 +146,20 @@ static int connect_as(const struct host_sockets *sockets, int fd, int target, co
 	return ret;
 }
 
-static int dial(const struct host_sockets *sockets, const struct socket_greeting *who)
+static int dial(const struct host_sockets *sockets, const struct standin_socket *target, const struct socket_greeting *who)
 {
-	int target = find(sockets, who->index), ret;
-	auto_fd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_fd fd = socket(AF_UNIX, (target->datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int ret;
 
-	if (target < 0 || fd < 0)
-		return target < 0 ? target : -errno;
-	ret = connect_as(sockets, fd, target, who);
+	if (fd < 0)
+		return -errno;
+	ret = target->datagrams ? connect_here(sockets, fd, target->fd) : connect_as(sockets, fd, target->fd, who);
 	return ret < 0 ? ret : fd_take(&fd);
 }
 
 struct host_connection {
 	struct host_sockets *sockets;
-	struct relay *relay; /* NULL: its first line is not here yet */
+	struct relay *relay; /* NULL: its first line is not here yet, or it is for datagrams */
 	struct host_connection *next;
 };
 
@@ -178,42 +177,52 @@ static void forget(struct host_connection *connection)
 		sockets->finished(sockets->ctx);
 }
 
-static void relay_done(void *ctx)
+static void connection_done(void *ctx)
 {
 	forget(ctx);
 }
 
 /* The host's end, or -errno. */
-static int dial_as_told(const struct host_sockets *sockets, const char *line)
+static int dial_as_told(const struct host_sockets *sockets, const char *line, const struct standin_socket **ret_target)
 {
 	struct socket_greeting who;
 	int host;
 
-	if (!line || socket_greeting_read(&who, line, strlen(line)) < 0) {
+	*ret_target = line && socket_greeting_read(&who, line, strlen(line)) == 0 ? find(sockets, who.index) : NULL;
+	if (!*ret_target) {
 		log_warn_limited("a connection from the guest does not say to which socket of the host, and for whom");
 		return -EINVAL;
 	}
-	host = dial(sockets, &who);
+	host = dial(sockets, *ret_target, &who);
 	if (host < 0)
 		log_warn_limited("mounts[%u]: connect to the host's socket as user %u, group %u: %s", who.index, who.uid, who.gid,
 				 strerror(-host));
 	return host;
 }
 
+/* Owns both ends. */
+static int join(struct host_connection *connection, int guest, int host, bool datagrams, struct err *err)
+{
+	const struct host_sockets *sockets = connection->sockets;
+
+	if (datagrams)
+		return host_datagrams_new(sockets->loop, guest, host, connection_done, connection, err) ? 0 : -err->code;
+	connection->relay =
+		relay_new(sockets->loop, guest, host, sockets->finished ? RELAY_THERE : RELAY_BOTH, connection_done, connection, err);
+	return connection->relay ? 0 : -err->code;
+}
+
 static void guest_said(void *ctx, int guest, char *line)
 {
 	struct host_connection *connection = ctx;
-	struct host_sockets *sockets = connection->sockets;
-	int host = dial_as_told(sockets, line);
+	const struct standin_socket *target;
+	int host = dial_as_told(connection->sockets, line, &target);
 	struct err err;
 
 	if (host < 0) {
 		close(guest);
 		forget(connection);
-		return;
-	}
-	connection->relay = relay_new(sockets->loop, guest, host, sockets->finished ? RELAY_THERE : RELAY_BOTH, relay_done, connection, &err);
-	if (!connection->relay) {
+	} else if (join(connection, guest, host, target->datagrams, &err) < 0) {
 		log_warn_limited("%s", err.msg);
 		forget(connection);
 	}

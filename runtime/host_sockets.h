@@ -2,7 +2,8 @@
 /*
  * Sockets of the host that are sources of bind mounts, the host's side (agent/host_sockets.h). The stand-in holds them as the
  * container was given them, and connects as the user and the groups that the guest's process has: who asks for SO_PEERCRED sees
- * them, and what they may not connect to on the host they do not.
+ * them, and what they may not connect to on the host they do not. Where datagrams are taken (runtime/host_datagrams.h), it is the
+ * stand-in that connects, once, and each is sent as the guest's process.
  */
 #ifndef RUNTIME_HOST_SOCKETS_H
 #define RUNTIME_HOST_SOCKETS_H
@@ -28,10 +29,7 @@ struct host_sockets {
 	bool given_up; /* on what is still there */
 };
 
-/*
- * Creator: the job gets the sockets of the list, whose descriptors they stay, and the port for them. Of datagram sockets, which are
- * left out, the log tells.
- */
+/* Creator: the job gets the sockets of the list, whose descriptors they stay, and the port for them. */
 int host_sockets_find(struct standin_job *job, const struct share_list *list, struct err *err) must_check;
 
 /* Whether this share is one of the job's. message gets what the agent needs of it. */

@@ -34,6 +34,12 @@ struct preserved_fds {
 
 #define HOST_SOCKETS_MAX 16 /* of a container */
 
+/* A socket of the host (runtime/host_sockets.h). */
+struct standin_socket {
+	int fd, mount_index;
+	bool datagrams;
+};
+
 /* Written as it is to a memfd; the packed first request (CreateContainer or ExecProcess) follows. */
 struct standin_job {
 	int report;	/* socket to the creator: a struct err (code 0: ready), then its commit byte comes */
@@ -44,9 +50,7 @@ struct standin_job {
 	bool terminal;
 	bool streams[3]; /* connect this standard stream to the guest's */
 	struct preserved_fds preserved;
-	struct {
-		int fd, mount_index;
-	} sockets[HOST_SOCKETS_MAX]; /* of the host (runtime/host_sockets.h) */
+	struct standin_socket sockets[HOST_SOCKETS_MAX];
 	size_t nsockets;
 	unsigned int sockets_port;
 	bool keep_groups; /* the container's processes have ours, some of which have no number in our user namespace */
