@@ -33,6 +33,7 @@
 #include "runtime/launch_process.h"
 #include "runtime/limits.h"
 #include "runtime/network.h"
+#include "runtime/notify_socket.h"
 #include "runtime/pod.h"
 #include "runtime/preserve.h"
 #include "runtime/seccomp.h"
@@ -75,9 +76,19 @@ struct creation {
 	int report;
 };
 
+/* After a change of ours to config.json. */
+static int write_config_text(struct creation *c, struct err *err)
+{
+	free(c->config_text);
+	c->config_text = json_dumps(c->config, JSON_COMPACT);
+	c->config_len = c->config_text ? strlen(c->config_text) : 0;
+	return c->config_text ? 0 : err_set(err, ENOMEM, "config.json");
+}
+
 static int load(struct creation *c, const char *id, struct err *err)
 {
 	const char *bundle = c->options->bundle ? c->options->bundle : ".";
+	int ret;
 
 	if (!realpath(bundle, c->bundle))
 		return err_set(err, errno, "bundle %s", bundle);
@@ -93,16 +104,10 @@ static int load(struct creation *c, const char *id, struct err *err)
 		return -err->code;
 	if (*c->pod.vm_owner)
 		pod_share_prefix(id, c->share_prefix);
-	return share_open_all(&c->shares, c->share_prefix, c->bundle, c->config, err);
-}
-
-/* After a change of ours to config.json. */
-static int write_config_text(struct creation *c, struct err *err)
-{
-	free(c->config_text);
-	c->config_text = json_dumps(c->config, JSON_COMPACT);
-	c->config_len = c->config_text ? strlen(c->config_text) : 0;
-	return c->config_text ? 0 : err_set(err, ENOMEM, "config.json");
+	if (share_open_all(&c->shares, c->share_prefix, c->bundle, c->config, err) < 0)
+		return -err->code;
+	ret = notify_socket_share(c->bundle, c->config, &c->shares, err);
+	return ret > 0 ? write_config_text(c, err) : ret;
 }
 
 /* sd_listen_fds(3): the container's process is told as systemd would tell it; it is number 1 of its namespace. */

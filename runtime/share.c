@@ -14,6 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/mount_options.h"
+#include "lib/path.h"
 #include "runtime/disks.h"
 #include "runtime/id_mapped.h"
 
@@ -25,7 +26,7 @@ void share_name(char out[SHARE_NAME_MAX], const char *prefix, int mount_index)
 		snprintf(out, SHARE_NAME_MAX, "%smount%d", prefix, mount_index);
 }
 
-static int add(struct share_list *list, int fd, int mount_index, struct err *err)
+int share_add(struct share_list *list, int fd, int mount_index, struct err *err)
 {
 	struct share *share = &list->shares[list->n];
 	char directory[SHARE_DIRECTORY_MAX], name[SHARE_NAME_MAX];
@@ -145,6 +146,22 @@ int share_open_bind(const char *bundle, const json_t *config, int index, struct 
 	return fd_take(&fd);
 }
 
+int share_open_socket(const char *bundle, const json_t *config, int index, const char *path)
+{
+	const json_t *mount = json_array_get(json_object_get(config, "mounts"), (size_t)index);
+	auto_fd source = -1, fd = -1;
+	char full[PATH_MAX];
+	struct stat st;
+
+	if (full_path(full, bundle, json_get_string(mount, "source", "")) < 0)
+		return -ENAMETOOLONG;
+	source = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = source < 0 ? -1 : path_open_in_root(source, path, O_PATH | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return -ENOENT;
+	return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+}
+
 int share_open_all(struct share_list *list, const char *prefix, const char *bundle, const json_t *config, struct err *err)
 {
 	const json_t *mounts = json_object_get(config, "mounts"), *mount;
@@ -155,13 +172,13 @@ int share_open_all(struct share_list *list, const char *prefix, const char *bund
 	list->n = 0;
 	list->prefix = prefix;
 	fd = share_open_root(bundle, config, path, err);
-	if (fd < 0 || add(list, fd, -1, err) < 0)
+	if (fd < 0 || share_add(list, fd, -1, err) < 0)
 		return -err->code;
 	json_array_foreach(mounts, i, mount) {
 		fd = share_open_bind(bundle, config, (int)i, err);
 		if (fd == SHARE_NOT_A_BIND)
 			continue;
-		if (fd < 0 || add(list, fd, (int)i, err) < 0)
+		if (fd < 0 || share_add(list, fd, (int)i, err) < 0)
 			return -err->code;
 	}
 	return 0;

@@ -45,6 +45,15 @@ int share_open_bind(const char *bundle, const json_t *config, int index, struct 
 int share_open_all(struct share_list *list, const char *prefix, const char *bundle, const json_t *config,
 		   struct err *err) must_check;
 
+/*
+ * A detached mount of the socket at path in the directory that is the source of a mount, or negative: there is none. Links in that
+ * directory, which may be anybody's, do not lead out of it.
+ */
+int share_open_socket(const char *bundle, const json_t *config, int index, const char *path) must_check;
+
+/* One more, for the mount of this index; owns fd, a detached mount, in every case. */
+int share_add(struct share_list *list, int fd, int mount_index, struct err *err) must_check;
+
 /* The name of a mount's share (mount_index as above). */
 void share_name(char out[SHARE_NAME_MAX], const char *prefix, int mount_index);
 
