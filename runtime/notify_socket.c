@@ -23,17 +23,17 @@ static const char *path_in_container(const json_t *config)
 	return path && *path == '/' ? path : NULL;
 }
 
-/* How much of path is the destination of a mount that path is below; 0: it is not. */
+/* How much of path is the destination of a mount that path is at or below; 0: it is not. */
 static size_t covers(const char *destination, const char *path)
 {
 	size_t len = strlen(destination);
 
 	while (len > 0 && destination[len - 1] == '/')
 		len--;
-	return !strncmp(path, destination, len) && path[len] == '/' ? len : 0;
+	return !strncmp(path, destination, len) && (path[len] == '/' || !path[len]) ? len : 0;
 }
 
-/* The mount in which path is, or -1; *ret_below: where there. */
+/* The mount in which path is, or -1; *ret_below: where there, empty if it is a mount of its own already. */
 static int mount_above(const json_t *config, const char *path, const char **ret_below)
 {
 	const json_t *mounts = json_object_get(config, "mounts"), *mount;
