@@ -2,7 +2,7 @@
 /*
  * What engines find in the stand-in's mount namespace: `podman cp` and `podman top` enter it and expect the container's
  * files there. So its root is the container's, with the bind mounts and a /proc that shows the guest's processes
- * (standin_proc.h); tmpfs and the like are in the guest only.
+ * (standin_proc.h). A tmpfs is in the guest only: in its place is an empty file system that cannot be written to.
  */
 #ifndef RUNTIME_STANDIN_ROOT_H
 #define RUNTIME_STANDIN_ROOT_H
