@@ -31,6 +31,13 @@ static int attach(int tree, int target, const char *destination, struct err *err
 	return 0;
 }
 
+static bool is_at_or_below(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return !strncmp(path, directory, len) && (path[len] == '/' || !path[len]);
+}
+
 /*
  * What is in the guest's tmpfs is not to be had here, and what lies below it in the root is not the container's: there is an
  * empty file system in its place, read only when everything is there. Nobody copies to where a container's devices are.
@@ -39,8 +46,8 @@ static bool is_hidden(const json_t *mount)
 {
 	const char *destination = json_get_string(mount, "destination", "");
 
-	return !strcmp(json_get_string(mount, "type", ""), "tmpfs") && strncmp(destination, "/dev", 4) != 0 &&
-	       strncmp(destination, "/proc", 5) != 0 && strncmp(destination, "/sys", 4) != 0;
+	return !strcmp(json_get_string(mount, "type", ""), "tmpfs") && !is_at_or_below(destination, "/dev") &&
+	       !is_at_or_below(destination, "/proc") && !is_at_or_below(destination, "/sys");
 }
 
 static int open_empty(struct err *err)
@@ -85,7 +92,7 @@ static int hide(struct root_mounts *mounts, const json_t *mount, struct err *err
 	return 0;
 }
 
-static int attach_bind(const struct root_mounts *mounts, const char *bundle, const json_t *config, int index, struct err *err)
+static int attach_mount(struct root_mounts *mounts, const char *bundle, const json_t *config, int index, struct err *err)
 {
 	const json_t *mount = json_array_get(json_object_get(config, "mounts"), (size_t)index);
 	const char *destination = json_get_string(mount, "destination", "");
@@ -96,7 +103,7 @@ static int attach_bind(const struct root_mounts *mounts, const char *bundle, con
 		return 0;
 	tree = share_open_bind(bundle, config, index, err);
 	if (tree == SHARE_NOT_A_BIND)
-		return 0;
+		return is_hidden(mount) ? hide(mounts, mount, err) : 0;
 	if (tree < 0)
 		return -err->code;
 	target = open_target(mounts, destination, tree);
@@ -112,7 +119,7 @@ static void attach_mounts(int root, const char *bundle, const json_t *config)
 	size_t i;
 
 	json_array_foreach(json_object_get(config, "mounts"), i, mount) {
-		if ((is_hidden(mount) ? hide(&mounts, mount, &err) : attach_bind(&mounts, bundle, config, (int)i, &err)) < 0)
+		if (attach_mount(&mounts, bundle, config, (int)i, &err) < 0)
 			log_warn("mounts[%zu] is in the container, but not where `podman cp` looks: %s", i, err.msg);
 	}
 	for (i = 0; i < mounts.nhidden; i++) {
