@@ -201,6 +201,8 @@ static void clients_ready(void *ctx, uint32_t events)
 
 void host_datagrams_finish(struct host_datagrams *datagrams)
 {
+	/* What is in the socket is still received; who has it open elsewhere in the pod gets EPIPE. */
+	(void)shutdown(datagrams->clients, SHUT_RD);
 	datagrams->finishing = true;
 	advance(datagrams);
 }

@@ -291,6 +291,8 @@ void host_sockets_finish(struct host_sockets *sockets, void (*finished)(void *ct
 	sockets->ctx = ctx;
 	while (take_connection(sockets))
 		;
+	/* Whatever comes now the container has not said. */
+	loop_remove(sockets->loop, sockets->listener);
 	for (struct host_connection *connection = sockets->list; connection; connection = next) {
 		next = connection->next;
 		/* Nobody is there to be told anything. */
