@@ -20,6 +20,7 @@
 #include "agent/names.h"
 #include "agent/network.h"
 #include "agent/network_namespace.h"
+#include "agent/outside_sockets.h"
 #include "lib/cgroup_limits.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -37,7 +38,7 @@ struct container {
 	int network; /* network_namespace.h; owned */
 	unsigned int network_number; /* 0: it was not made for this one */
 	struct names *names; /* owned; of that network, or NULL */
-	struct host_sockets *sockets; /* owned; NULL: none */
+	struct host_sockets *sockets; /* owned */
 	bool finished; /* the first process has ended and the rest was killed */
 	char rootfs_share[256];
 	struct shared_mount *shared; /* owned, and the strings in it */
@@ -51,6 +52,7 @@ struct container {
 struct containers {
 	struct loop *loop; /* borrowed */
 	struct container *list;
+	struct outside_sockets *outside; /* owned; NULL: the kernel does not lead them here */
 };
 
 /*
@@ -89,6 +91,9 @@ struct containers *containers_new(struct loop *loop, struct err *err)
 	containers->loop = loop;
 	if (prepare_pod_cgroup(&ignored) < 0)
 		log_warn("the pod's cgroup: %s", ignored.msg);
+	containers->outside = outside_sockets_new(containers, loop, &ignored);
+	if (!containers->outside)
+		log_info("sockets in shared directories stay in the guest: %s", ignored.msg);
 	return containers;
 }
 
@@ -195,15 +200,16 @@ static int set_up_cgroup(struct container *container, struct err *err)
 /* What is bound in place of a socket of the host is the agent's. */
 static int open_sockets(struct container *container, const Cella__Agent__CreateContainerRequest *request, struct err *err)
 {
+	container->sockets = host_sockets_new(container->loop, request->sockets_port, err);
+	if (!container->sockets)
+		return -err->code;
 	for (size_t i = 0; i < request->n_mounts; i++) {
 		const Cella__Agent__SharedMount *mount = request->mounts[i];
 		char path[HOST_SOCKET_PATH_MAX], *copy;
 
 		if (!mount->socket)
 			continue;
-		if (!container->sockets)
-			container->sockets = host_sockets_new(container->loop, request->sockets_port, err);
-		if (!container->sockets || host_sockets_add(container->sockets, mount->index, mount->socket, path, err) < 0)
+		if (host_sockets_add(container->sockets, mount->index, mount->socket, path, err) < 0)
 			return -err->code;
 		copy = strdup(path);
 		if (!copy)
@@ -489,6 +495,30 @@ struct process *containers_find_token(struct containers *containers, const char 
 	return NULL;
 }
 
+static bool is_at_or_below(const struct cgroup *cgroup, const struct cgroup *upper)
+{
+	size_t len = strlen(upper->path);
+
+	return !strncmp(cgroup->path, upper->path, len) && (cgroup->path[len] == '/' || !cgroup->path[len]);
+}
+
+struct host_sockets *containers_way_out(struct containers *containers, pid_t pid)
+{
+	struct host_sockets *any = NULL;
+	struct cgroup cgroup;
+	struct err ignored;
+	bool known = cgroup_of_process(&cgroup, pid, &ignored) == 0;
+
+	for (struct container *container = containers->list; container; container = container->next) {
+		if (container->finished)
+			continue;
+		if (known && is_at_or_below(&cgroup, &container->cgroup))
+			return container->sockets;
+		any = container->sockets;
+	}
+	return any;
+}
+
 /* The end of the first process is the end of the container: whoever is left in the cgroup dies, too. */
 static void finish(struct container *container)
 {
@@ -530,6 +560,7 @@ void containers_reaped(struct containers *containers, pid_t pid, int wait_status
 				continue;
 			if (!*process->exec_id) {
 				finish(container);
+				outside_sockets_take_all(containers->outside);
 				host_sockets_take_all(container->sockets);
 			}
 			process_reaped(process, wait_status);

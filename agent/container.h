@@ -43,6 +43,12 @@ int container_delete(struct containers *containers, struct container *container,
 
 int container_kill_all(struct container *container, int sig, struct err *err) must_check;
 
+/*
+ * By which sockets of the host's leave the container that a process is in: of any other if that cannot be told any more, as it has
+ * ended. NULL: there is no container. Borrowed.
+ */
+struct host_sockets *containers_way_out(struct containers *containers, pid_t pid);
+
 /* The process that this stdio token was made for, or NULL. */
 struct process *containers_find_token(struct containers *containers, const char *token);
 

@@ -95,7 +95,7 @@ void guest_visit_share(const char *path)
 		log_debug("%s: %s", full, strerror(errno));
 }
 
-void guest_visit_mounted_shares(void)
+void guest_for_each_share(void (*visit)(const char *mount_point, void *ctx), void *ctx)
 {
 	auto_file mounts = fopen("/proc/self/mountinfo", "re");
 	auto_free char *line = NULL;
@@ -106,8 +106,19 @@ void guest_visit_mounted_shares(void)
 
 		/* proc(5): the fifth field. Longer ones are none of ours. */
 		if (sscanf(line, "%*s %*s %*s %*s %63s", point) == 1 && !strncmp(point, GUEST_SHARE "/", sizeof(GUEST_SHARE)))
-			guest_visit_share(point + sizeof(GUEST_SHARE));
+			visit(point, ctx);
 	}
+}
+
+static void visit_mounted(const char *mount_point, void *ctx)
+{
+	(void)ctx;
+	guest_visit_share(mount_point + sizeof(GUEST_SHARE));
+}
+
+void guest_visit_mounted_shares(void)
+{
+	guest_for_each_share(visit_mounted, NULL);
 }
 
 int guest_set_clock(int64_t realtime_ns, struct err *err)

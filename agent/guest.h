@@ -26,6 +26,9 @@ int guest_mount_share(const char *tag, struct err *err) must_check;
  */
 void guest_visit_share(const char *path);
 
+/* Calls visit for the mount point of each file system that is mounted there. */
+void guest_for_each_share(void (*visit)(const char *mount_point, void *ctx), void *ctx);
+
 /* Comes to all file systems that are mounted there: the kernel asks then which are still shared, and unmounts the others. */
 void guest_visit_mounted_shares(void);
 

@@ -105,7 +105,7 @@ static bool take_next(struct host_datagrams *datagrams)
 
 static bool greet(struct host_datagrams *datagrams)
 {
-	struct socket_greeting greeting = { .index = datagrams->index };
+	struct socket_greeting greeting = { .socket = datagrams->index };
 	char line[SOCKET_GREETING_MAX + 1];
 	size_t len = socket_greeting_write(line, &greeting);
 

@@ -19,7 +19,6 @@
 #include "lib/relay.h"
 #include "lib/socket_greeting.h"
 
-#define DIRECTORY "/run/host-sockets" /* a path there always fits an address */
 #define CONNECTIONS_MAX 256
 
 struct host_socket {
@@ -77,64 +76,51 @@ static void host_ready(void *ctx, uint32_t events)
 	free(opening);
 }
 
-/* As whom the client is to be known on the host. */
-static int write_greeting(struct opening *opening, unsigned int index, struct err *err)
+static int open_way(struct host_sockets *sockets, int client, const struct socket_greeting *greeting, struct err *err)
 {
-	struct socket_greeting greeting = { .index = index };
-	struct ucred peer;
-	socklen_t len = sizeof(peer), groups_len = sizeof(greeting.groups);
-
-	if (getsockopt(opening->client, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return err_set(err, errno, "mounts[%u]: who connects to the host's socket", index);
-	/* Whoever is in more than there is room for is in none. */
-	if (getsockopt(opening->client, SOL_SOCKET, SO_PEERGROUPS, greeting.groups, &groups_len) == 0)
-		greeting.ngroups = groups_len / sizeof(*greeting.groups);
-	greeting.uid = peer.uid;
-	greeting.gid = peer.gid;
-	opening->len = socket_greeting_write(opening->line, &greeting);
-	return 0;
-}
-
-static struct opening *open_way(const struct host_socket *socket, int client, struct err *err)
-{
-	struct host_sockets *sockets = socket->all;
 	auto_free struct opening *opening = calloc(1, sizeof(*opening));
 	auto_fd host = -1;
 
-	if (!opening) {
-		err_set(err, ENOMEM, "mounts[%u]: connect to the host's socket", socket->index);
-		return NULL;
-	}
-	if (sockets->connections == CONNECTIONS_MAX) {
-		err_msg(err, EBUSY, "mounts[%u]: more than %d connections to sockets of the host", socket->index, CONNECTIONS_MAX);
-		return NULL;
-	}
-	opening->sockets = sockets;
-	opening->client = client;
-	if (write_greeting(opening, socket->index, err) < 0)
-		return NULL;
+	if (!opening)
+		return err_set(err, ENOMEM, "connect to a socket of the host");
+	if (sockets->connections == CONNECTIONS_MAX)
+		return err_msg(err, EBUSY, "more than %d connections to sockets of the host", CONNECTIONS_MAX);
 	host = vsock_connect_host(sockets->port, SOCK_NONBLOCK, err);
 	if (host < 0 || loop_add(sockets->loop, host, EPOLLOUT, host_ready, opening, err) < 0)
-		return NULL;
+		return -err->code;
+	opening->sockets = sockets;
+	opening->client = client;
 	opening->host = fd_take(&host);
-	return ptr_take(&opening);
+	opening->len = socket_greeting_write(opening->line, greeting);
+	(void)ptr_take(&opening); /* host_ready has it */
+	sockets->connections++;
+	return 0;
+}
+
+void host_sockets_lead(struct host_sockets *sockets, int client, struct socket_greeting *greeting)
+{
+	int ret = socket_greeting_of_peer(greeting, client);
+	struct err err;
+
+	if (ret < 0)
+		err_set(&err, -ret, "who connects to a socket of the host");
+	else
+		ret = open_way(sockets, client, greeting, &err);
+	if (ret < 0) {
+		log_warn_limited("%s", err.msg);
+		close(client);
+	}
 }
 
 /* False: nobody is waiting. */
 static bool take_client(struct host_socket *socket)
 {
+	struct socket_greeting greeting = { .socket = socket->index };
 	int client = accept4(socket->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct err err;
 
-	if (client < 0)
-		return false;
-	if (open_way(socket, client, &err)) {
-		socket->all->connections++;
-	} else {
-		log_warn_limited("%s", err.msg);
-		close(client);
-	}
-	return true;
+	if (client >= 0)
+		host_sockets_lead(socket->all, client, &greeting);
+	return client >= 0;
 }
 
 static void client_arrives(void *ctx, uint32_t events)
@@ -190,10 +176,8 @@ int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cel
 
 	if (!socket)
 		return err_set(err, ENOMEM, "mounts[%u]", index);
-	if (mkdir(DIRECTORY, 0711) < 0 && errno != EEXIST)
-		return err_set(err, errno, "mounts[%u]: create " DIRECTORY, index);
 	*socket = (struct host_socket){ .all = sockets, .next = sockets->list, .index = index, .listener = -1 };
-	snprintf(socket->path, sizeof(socket->path), DIRECTORY "/%u", ++last);
+	snprintf(socket->path, sizeof(socket->path), HOST_SOCKETS_DIRECTORY "/%u", ++last);
 	if (open_socket(socket, of, err) < 0) {
 		unlink(socket->path);
 		return err_wrap(err, "mounts[%u]", index);
@@ -205,8 +189,13 @@ int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cel
 
 struct host_sockets *host_sockets_new(struct loop *loop, unsigned int port, struct err *err)
 {
-	struct host_sockets *sockets = calloc(1, sizeof(*sockets));
+	struct host_sockets *sockets;
 
+	if (mkdir(HOST_SOCKETS_DIRECTORY, 0711) < 0 && errno != EEXIST) {
+		err_set(err, errno, "create " HOST_SOCKETS_DIRECTORY);
+		return NULL;
+	}
+	sockets = calloc(1, sizeof(*sockets));
 	if (!sockets) {
 		err_set(err, ENOMEM, "sockets of the host");
 		return NULL;

@@ -10,7 +10,9 @@
 #include "agent/proto/agent.pb-c.h"
 #include "lib/err.h"
 #include "lib/loop.h"
+#include "lib/socket_greeting.h"
 
+#define HOST_SOCKETS_DIRECTORY "/run/host-sockets" /* a path there always fits an address */
 #define HOST_SOCKET_PATH_MAX 64
 
 struct host_sockets;
@@ -21,6 +23,12 @@ struct host_sockets *host_sockets_new(struct loop *loop, unsigned int port, stru
 /* Listens for mounts[index]. path gets the socket's, in the agent's view; mode and owner are those of the host's socket. */
 int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cella__Agent__HostSocket *of,
 		     char path[HOST_SOCKET_PATH_MAX], struct err *err) must_check;
+
+/*
+ * Leads a connection of a process in the guest to the socket that greeting names, which gets whose it is. client is owned in every
+ * case.
+ */
+void host_sockets_lead(struct host_sockets *sockets, int client, struct socket_greeting *greeting);
 
 /*
  * The container has ended: whoever had connected until then, and the datagrams that were sent, are on the way to the host before

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cella-agent: PID 1 of the guest. Mounts, listens on two vsock ports (calls, streams), tells the host that it is ready
+ * cella-agent: PID 1 of the guest. Mounts, listens on three vsock ports (calls, streams, visitors), tells the host that it is ready
  * by connecting to it, and serves until the VM is taken away. One thread, one loop.
  */
 #include <errno.h>
@@ -22,17 +22,20 @@
 #include "agent/guest.h"
 #include "agent/ports.h"
 #include "agent/service.h"
+#include "agent/visitors.h"
 #include "agent/vsock.h"
 #include "lib/cleanup.h"
 #include "lib/first_line.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "lib/socket_greeting.h"
 
 struct agent {
 	struct loop *loop;
 	struct containers *containers;
 	struct service service;
-	int signals, calls, streams;
+	struct visitors visitors;
+	int signals, calls, streams, visits;
 };
 
 /* A connection from the host, or -1: containers in this guest must not get at the agent. */
@@ -102,6 +105,16 @@ static void streams_ready(void *ctx, uint32_t events)
 		log_warn("%s", err.msg);
 }
 
+static void visitors_ready(void *ctx, uint32_t events)
+{
+	struct agent *agent = ctx;
+	int fd = accept_host(agent->visits);
+
+	(void)events;
+	if (fd >= 0)
+		visitors_join(&agent->visitors, fd);
+}
+
 /* signalfd coalesces: one event may stand for many children. */
 static void signals_ready(void *ctx, uint32_t events)
 {
@@ -155,6 +168,10 @@ static int serve(struct agent *agent, struct err *err)
 		return -err->code;
 	agent->streams = vsock_listen(PORT_STREAMS, err);
 	if (agent->streams < 0 || loop_add(agent->loop, agent->streams, EPOLLIN, streams_ready, agent, err) < 0)
+		return -err->code;
+	agent->visitors.loop = agent->loop;
+	agent->visits = vsock_listen(PORT_VISITORS, err);
+	if (agent->visits < 0 || loop_add(agent->loop, agent->visits, EPOLLIN, visitors_ready, agent, err) < 0)
 		return -err->code;
 	/* The host listens on this port until we are there; this connection carries its first calls. */
 	host = vsock_connect_host(PORT_READY, 0, err);

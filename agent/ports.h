@@ -8,6 +8,7 @@
 #define PORT_READY 1024	  /* host listens: the agent connects once it serves; ttrpc, the host calls */
 #define PORT_NAMES 1026	  /* host listens: queries for names, as in TCP (RFC 1035, 4.2.2) */
 #define PORT_FORWARD 1027 /* host listens: "<number>\n", then bytes (agent/forward.h) */
+/* 1028: lib/socket_greeting.h */
 #define PORT_OF_NETWORK(port, number) ((port) + 16 * (number)) /* the last two, of each network; the guest's own is number 0 */
 #define PORT_STREAMS_LINE_MAX 64
 #define PORT_SOCKETS_FIRST 0x10000 /* host listens, one of these for each container: lib/socket_greeting.h, then bytes */

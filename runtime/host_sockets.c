@@ -25,6 +25,7 @@
 #include "lib/relay.h"
 #include "lib/socket_greeting.h"
 #include "runtime/host_datagrams.h"
+#include "runtime/vm_control.h"
 
 #define CONNECTIONS_MAX 256
 #define FINISH_SECONDS 10
@@ -54,8 +55,6 @@ int host_sockets_find(struct standin_job *job, const struct share_list *list, st
 		job->sockets[job->nsockets++] = (struct standin_socket){
 			.fd = share->fd, .mount_index = share->mount_index, .datagrams = takes_datagrams(share->fd) };
 	}
-	if (job->nsockets == 0)
-		return 0;
 	/* Containers of a pod have one each, and do not know of each other. */
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return err_set(err, errno, "a port for sockets of the host");
@@ -81,10 +80,10 @@ bool host_sockets_describe(const struct standin_job *job, const struct share *sh
 }
 
 /* NULL: the guest was given none of this index. */
-static const struct standin_socket *find(const struct host_sockets *sockets, uint32_t index)
+static const struct standin_socket *find(const struct host_sockets *sockets, uint64_t index)
 {
 	for (size_t i = 0; i < sockets->job->nsockets; i++)
-		if ((uint32_t)sockets->job->sockets[i].mount_index == index)
+		if ((uint64_t)sockets->job->sockets[i].mount_index == index)
 			return &sockets->job->sockets[i];
 	return NULL;
 }
@@ -146,6 +145,19 @@ static int connect_as(const struct host_sockets *sockets, int fd, int target, co
 	return ret;
 }
 
+/* One in a shared directory, which only the VMM knows by this id. The caller's, or -errno. */
+static int open_in_directory(const struct host_sockets *sockets, uint64_t id, struct err *err)
+{
+	auto_fd control = -1;
+
+	if (fchdir(sockets->vm_dir) < 0)
+		return err_set(err, errno, "the VM's directory");
+	control = fdpass_connect("control", err);
+	if (chdir("/") < 0)
+		return err_set(err, errno, "back to the root");
+	return control < 0 ? control : vm_control_open_socket(control, id, err);
+}
+
 static int dial(const struct host_sockets *sockets, const struct standin_socket *target, const struct socket_greeting *who)
 {
 	auto_fd fd = socket(AF_UNIX, (target->datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -182,21 +194,44 @@ static void connection_done(void *ctx)
 	forget(ctx);
 }
 
-/* The host's end, or -errno. */
-static int dial_as_told(const struct host_sockets *sockets, const char *line, const struct standin_socket **ret_target)
+static int dial_in_directory(const struct host_sockets *sockets, const struct socket_greeting *who)
 {
-	struct socket_greeting who;
+	struct err err;
+	auto_fd found = open_in_directory(sockets, who->socket, &err);
+	const struct standin_socket target = { .fd = found };
 	int host;
 
-	*ret_target = line && socket_greeting_read(&who, line, strlen(line)) == 0 ? find(sockets, who.index) : NULL;
-	if (!*ret_target) {
+	if (found < 0) {
+		log_warn_limited("%s", err.msg);
+		return found;
+	}
+	host = dial(sockets, &target, who);
+	if (host < 0)
+		log_warn_limited("connect to a socket in a shared directory as user %u, group %u: %s", who->uid, who->gid, strerror(-host));
+	return host;
+}
+
+/* The host's end, or -errno. */
+static int dial_as_told(const struct host_sockets *sockets, const char *line, bool *ret_datagrams)
+{
+	const struct standin_socket *target;
+	struct socket_greeting who;
+	bool told = line && socket_greeting_read(&who, line, strlen(line)) == 0;
+	int host;
+
+	*ret_datagrams = false;
+	if (told && who.in_directory)
+		return dial_in_directory(sockets, &who);
+	target = told ? find(sockets, who.socket) : NULL;
+	if (!target) {
 		log_warn_limited("a connection from the guest does not say to which socket of the host, and for whom");
 		return -EINVAL;
 	}
-	host = dial(sockets, *ret_target, &who);
+	*ret_datagrams = target->datagrams;
+	host = dial(sockets, target, &who);
 	if (host < 0)
-		log_warn_limited("mounts[%u]: connect to the host's socket as user %u, group %u: %s", who.index, who.uid, who.gid,
-				 strerror(-host));
+		log_warn_limited("mounts[%d]: connect to the host's socket as user %u, group %u: %s", target->mount_index, who.uid,
+				 who.gid, strerror(-host));
 	return host;
 }
 
@@ -215,14 +250,14 @@ static int join(struct host_connection *connection, int guest, int host, bool da
 static void guest_said(void *ctx, int guest, char *line)
 {
 	struct host_connection *connection = ctx;
-	const struct standin_socket *target;
-	int host = dial_as_told(connection->sockets, line, &target);
+	bool datagrams;
+	int host = dial_as_told(connection->sockets, line, &datagrams);
 	struct err err;
 
 	if (host < 0) {
 		close(guest);
 		forget(connection);
-	} else if (join(connection, guest, host, target->datagrams, &err) < 0) {
+	} else if (join(connection, guest, host, datagrams, &err) < 0) {
 		log_warn_limited("%s", err.msg);
 		forget(connection);
 	}
@@ -311,7 +346,7 @@ int host_sockets_start(struct host_sockets *sockets, const struct standin_job *j
 {
 	char path[PATH_MAX + 32];
 
-	if (job->nsockets == 0)
+	if (job->sockets_port == 0)
 		return 0;
 	sockets->loop = loop;
 	sockets->descriptors = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);

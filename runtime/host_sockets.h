@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets of the host that are sources of bind mounts, the host's side (agent/host_sockets.h). The stand-in holds them as the
- * container was given them, and connects as the user and the groups that the guest's process has: who asks for SO_PEERCRED sees
+ * Sockets of the host that are sources of bind mounts, or are in directories that are, the host's side (agent/host_sockets.h,
+ * agent/outside_sockets.h). The stand-in holds the former as the container was given them, and gets the latter of the VMM. It
+ * connects as the user and the groups that the guest's process has: who asks for SO_PEERCRED sees
  * them, and what they may not connect to on the host they do not. Where datagrams are taken (runtime/host_datagrams.h), it is the
  * stand-in that connects, once, and each is sent as the guest's process.
  */
@@ -29,13 +30,13 @@ struct host_sockets {
 	bool given_up; /* on what is still there */
 };
 
-/* Creator: the job gets the sockets of the list, whose descriptors they stay, and the port for them. */
+/* Creator: the job gets the sockets of the list, whose descriptors they stay, and a port. */
 int host_sockets_find(struct standin_job *job, const struct share_list *list, struct err *err) must_check;
 
 /* Whether this share is one of the job's. message gets what the agent needs of it. */
 bool host_sockets_describe(const struct standin_job *job, const struct share *share, Cella__Agent__HostSocket *message);
 
-/* Stand-in, before its root changes; nothing if the job has none. job is borrowed. */
+/* Stand-in, before its root changes; nothing if the job, an exec's, has no port. job is borrowed. */
 int host_sockets_start(struct host_sockets *sockets, const struct standin_job *job, struct loop *loop, struct err *err) must_check;
 
 /*

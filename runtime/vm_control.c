@@ -3,10 +3,13 @@
 #include "runtime/vm_control.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -18,8 +21,24 @@
 #define TIMEOUT_MS 10000
 #define ANSWER_MAX 4096
 
-/* One line. The VMM is jailed, but what it says is checked as if it were the guest's. */
-static json_t *read_answer(int fd, struct err *err)
+/* *ret_fd, -1 before, gets what comes with a part of the answer; all else is closed. */
+static ssize_t receive(int fd, char *buf, size_t len, int *ret_fd)
+{
+	int fds[FDPASS_MAX];
+	size_t nfds;
+	ssize_t n = fdpass_receive(fd, buf, len, fds, &nfds);
+
+	for (size_t i = 0; i < nfds; i++) {
+		if (ret_fd && *ret_fd < 0)
+			*ret_fd = fds[i];
+		else
+			close(fds[i]);
+	}
+	return n;
+}
+
+/* One line. The VMM is jailed, but what it says is checked as if it were the guest's. ret_fd: NULL, or what may come with it. */
+static json_t *read_answer(int fd, int *ret_fd, struct err *err)
 {
 	int64_t deadline = io_now_ms() + TIMEOUT_MS;
 	char line[ANSWER_MAX];
@@ -30,7 +49,7 @@ static json_t *read_answer(int fd, struct err *err)
 
 		if (io_wait_readable(fd, deadline) < 0)
 			break;
-		n = recv(fd, line + used, sizeof(line) - used, 0);
+		n = receive(fd, line + used, sizeof(line) - used, ret_fd);
 		if (n <= 0)
 			break;
 		used += (size_t)n;
@@ -51,8 +70,8 @@ int vm_control_open(const char *vm_dir, struct err *err)
 	return fdpass_connect(path, err);
 }
 
-/* Sends a line (with a descriptor unless passed is -1). The answer, new, if it says ok; else NULL. */
-static json_t *ask(int fd, const char *line, int passed, struct err *err)
+/* Sends a line (with a descriptor unless passed is -1). The answer, new, if it says ok; else NULL. ret_fd: as read_answer. */
+static json_t *ask_for(int fd, const char *line, int passed, int *ret_fd, struct err *err)
 {
 	int ret = fdpass_send(fd, line, strlen(line), &passed, passed >= 0 ? 1 : 0);
 	json_t *answer = NULL;
@@ -60,13 +79,18 @@ static json_t *ask(int fd, const char *line, int passed, struct err *err)
 	if (ret < 0)
 		err_set(err, -ret, "write to the VMM");
 	else
-		answer = read_answer(fd, err);
+		answer = read_answer(fd, ret_fd, err);
 	if (answer && !json_get_bool(answer, "ok", false)) {
 		err_msg(err, EIO, "%s", json_get_string(answer, "error", "the VMM refuses"));
 		json_decref(answer);
 		return NULL;
 	}
 	return answer;
+}
+
+static json_t *ask(int fd, const char *line, int passed, struct err *err)
+{
+	return ask_for(fd, line, passed, NULL, err);
 }
 
 /* A command with one string, which is ours: letters, digits, dots. */
@@ -103,6 +127,23 @@ int vm_control_add_disk(const char *vm_dir, const char *id, int fd, struct err *
 int vm_control_remove_devices(const char *vm_dir, const char *prefix, struct err *err)
 {
 	return call_named(vm_dir, "remove-devices", "prefix", prefix, -1, err);
+}
+
+int vm_control_open_socket(int fd, uint64_t id, struct err *err)
+{
+	auto_fd socket = -1;
+	char line[80];
+	json_t *answer;
+	struct stat st;
+
+	snprintf(line, sizeof(line), "{\"command\":\"open-socket\",\"id\":%" PRIu64 "}\n", id);
+	answer = ask_for(fd, line, -1, &socket, err);
+	json_decref(answer);
+	if (!answer)
+		return -err->code;
+	if (socket < 0 || fstat(socket, &st) < 0 || !S_ISSOCK(st.st_mode) || !(fcntl(socket, F_GETFL) & O_PATH))
+		return err_msg(err, EPROTO, "the VMM's answer: a socket");
+	return fd_take(&socket);
 }
 
 int vm_control_set_memory(int fd, unsigned int mib, struct err *err)

@@ -26,7 +26,10 @@ int vm_control_remove_devices(const char *vm_dir, const char *prefix, struct err
 /* A new entry of the shared directory, which is fd's. The descriptor stays the caller's. */
 int vm_control_add_share(const char *vm_dir, const char *name, int fd, struct err *err) must_check;
 
-/* Takes it away again. */
+/* A socket in a shared directory by the id that the guest has for it: an O_PATH descriptor, the caller's, or -errno. */
+int vm_control_open_socket(int fd, uint64_t id, struct err *err) must_check;
+
+/* Takes a share away again. */
 int vm_control_remove_share(const char *vm_dir, const char *name, struct err *err) must_check;
 
 #endif

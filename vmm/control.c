@@ -19,10 +19,15 @@
 #define LINE_MAX_BYTES 4096
 #define CLIENTS_MAX 16
 
+struct descriptors {
+	int passed;   /* that came with the line; owned, -1: none */
+	int returned; /* that goes with the answer; owned, -1: none */
+};
+
 struct client {
 	struct control *control; /* borrowed */
 	int fd;			 /* owned */
-	int passed;		 /* a descriptor that came with the line, owned, or -1 */
+	struct descriptors fds;
 	char line[LINE_MAX_BYTES];
 	size_t used;
 	struct client *next;
@@ -36,15 +41,15 @@ struct control {
 	unsigned int nclients;
 };
 
-/* One command: adds to the answer, or fails with err. fd: what was passed, -1 if nothing; taken by setting it to -1. */
-typedef int command_handler(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err);
+/* One command: adds to the answer, or fails with err. What was passed is taken by setting it to -1. */
+typedef int command_handler(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err);
 
-static int command_status(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_status(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	struct vm_status status;
 
 	(void)request;
-	(void)fd;
+	(void)fds;
 	vm_status(vm, &status);
 	if (json_object_set_new(answer, "state", json_string(status.paused ? "paused" : "running")) < 0 ||
 	    json_object_set_new(answer, "vcpus", json_integer(status.vcpus)) < 0 ||
@@ -55,31 +60,31 @@ static int command_status(struct vm *vm, const json_t *request, json_t *answer, 
 	return 0;
 }
 
-static int command_pause(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_pause(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	(void)request;
 	(void)answer;
-	(void)fd;
+	(void)fds;
 	(void)err;
 	vm_pause(vm);
 	return 0;
 }
 
-static int command_resume(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_resume(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	(void)request;
 	(void)answer;
-	(void)fd;
+	(void)fds;
 	(void)err;
 	vm_resume(vm);
 	return 0;
 }
 
-static int command_stop(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_stop(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	(void)request;
 	(void)answer;
-	(void)fd;
+	(void)fds;
 	(void)err;
 	vm_stop(vm);
 	return 0;
@@ -95,21 +100,21 @@ static int read_mib(const json_t *request, uint32_t *ret, struct err *err)
 	return 0;
 }
 
-static int command_memory(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_memory(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	uint32_t mib;
 
 	(void)answer;
-	(void)fd;
+	(void)fds;
 	return read_mib(request, &mib, err) < 0 ? -err->code : vm_set_memory(vm, mib, err);
 }
 
-static int command_balloon(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_balloon(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	uint32_t mib;
 
 	(void)answer;
-	(void)fd;
+	(void)fds;
 	return read_mib(request, &mib, err) < 0 ? -err->code : vm_set_balloon(vm, mib, err);
 }
 
@@ -124,66 +129,77 @@ static int read_mac(const json_t *request, uint8_t mac[6], struct err *err)
 	return 0;
 }
 
-static int command_add_net(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_add_net(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	const char *id = json_string_value(json_object_get(request, "id"));
 	uint8_t mac[6];
 
 	(void)answer;
-	if (*fd < 0)
+	if (fds->passed < 0)
 		return err_msg(err, EINVAL, "a tap is needed");
-	return read_mac(request, mac, err) < 0 ? -err->code : vm_add_net(vm, id ? id : "", mac, *fd, err);
+	return read_mac(request, mac, err) < 0 ? -err->code : vm_add_net(vm, id ? id : "", mac, fds->passed, err);
 }
 
-static int command_remove_net(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_remove_net(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	uint8_t mac[6];
 
 	(void)answer;
-	(void)fd;
+	(void)fds;
 	return read_mac(request, mac, err) < 0 ? -err->code : vm_remove_net(vm, mac, err);
 }
 
-static int command_add_disk(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_add_disk(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	const char *id = json_string_value(json_object_get(request, "id"));
 
 	(void)answer;
-	if (!id || *fd < 0)
+	if (!id || fds->passed < 0)
 		return err_msg(err, EINVAL, "id and a descriptor are needed");
-	return vm_add_disk(vm, id, *fd, err);
+	return vm_add_disk(vm, id, fds->passed, err);
 }
 
-static int command_remove_devices(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_remove_devices(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	const char *prefix = json_string_value(json_object_get(request, "prefix"));
 
 	(void)answer;
-	(void)fd;
+	(void)fds;
 	return prefix && *prefix ? vm_remove_devices(vm, prefix, err) : err_msg(err, EINVAL, "prefix is needed");
 }
 
-static int command_add_share(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_add_share(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	int ret;
 
 	(void)answer;
-	if (!name || *fd < 0)
+	if (!name || fds->passed < 0)
 		return err_msg(err, EINVAL, "name and a descriptor are needed");
-	ret = vm_add_share(vm, name, *fd, err);
+	ret = vm_add_share(vm, name, fds->passed, err);
 	if (ret == 0)
-		*fd = -1;
+		fds->passed = -1;
 	return ret;
 }
 
-static int command_remove_share(struct vm *vm, const json_t *request, json_t *answer, int *fd, struct err *err)
+static int command_remove_share(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 
 	(void)answer;
-	(void)fd;
+	(void)fds;
 	return name ? vm_remove_share(vm, name, err) : err_msg(err, EINVAL, "name is needed");
+}
+
+static int command_open_socket(struct vm *vm, const json_t *request, json_t *answer, struct descriptors *fds, struct err *err)
+{
+	const json_t *id = json_object_get(request, "id");
+
+	(void)answer;
+	if (!json_is_integer(id) || json_integer_value(id) < 0)
+		return err_msg(err, EINVAL, "id must be a number");
+	fds->returned = vm_open_socket(vm, (uint64_t)json_integer_value(id), err);
+	return fds->returned < 0 ? -err->code : 0;
 }
 
 static const struct {
@@ -202,6 +218,7 @@ static const struct {
 	{ "remove-devices", command_remove_devices },
 	{ "add-share", command_add_share },
 	{ "remove-share", command_remove_share },
+	{ "open-socket", command_open_socket },
 };
 
 static int run_command(struct client *client, const json_t *request, json_t *answer, struct err *err)
@@ -210,7 +227,7 @@ static int run_command(struct client *client, const json_t *request, json_t *ans
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, name))
-			return commands[i].run(client->control->vm, request, answer, &client->passed, err);
+			return commands[i].run(client->control->vm, request, answer, &client->fds, err);
 	return err_msg(err, EINVAL, "unknown command");
 }
 
@@ -221,7 +238,7 @@ static bool send_answer(struct client *client, json_t *answer)
 	char line[LINE_MAX_BYTES];
 	int n = snprintf(line, sizeof(line), "%s\n", text ? text : "{\"ok\":false,\"error\":\"out of memory\"}");
 
-	return send(client->fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n;
+	return fdpass_send(client->fd, line, (size_t)n, &client->fds.returned, client->fds.returned >= 0) == 0;
 }
 
 static bool answer_line(struct client *client, const char *line, size_t len)
@@ -238,9 +255,8 @@ static bool answer_line(struct client *client, const char *line, size_t len)
 	alive = send_answer(client, answer);
 	json_decref(request);
 	json_decref(answer);
-	if (client->passed >= 0)
-		close(client->passed);
-	client->passed = -1;
+	fd_close(&client->fds.passed);
+	fd_close(&client->fds.returned);
 	return alive;
 }
 
@@ -255,8 +271,7 @@ static void drop(struct client *client)
 	control->nclients--;
 	loop_remove(control->loop, client->fd);
 	close(client->fd);
-	if (client->passed >= 0)
-		close(client->passed);
+	fd_close(&client->fds.passed);
 	free(client);
 }
 
@@ -270,8 +285,8 @@ static void client_ready(void *ctx, uint32_t events)
 
 	(void)events;
 	for (size_t i = 0; i < nfds; i++) {
-		if (client->passed < 0)
-			client->passed = fds[i];
+		if (client->fds.passed < 0)
+			client->fds.passed = fds[i];
 		else
 			close(fds[i]);
 	}
@@ -310,7 +325,7 @@ static void client_arrives(void *ctx, uint32_t events)
 	}
 	client->control = control;
 	client->fd = fd;
-	client->passed = -1;
+	client->fds = (struct descriptors){ .passed = -1, .returned = -1 };
 	client->next = control->clients;
 	control->clients = client;
 	control->nclients++;

@@ -9,9 +9,11 @@
  *   add-net, "mac": M      -> with one descriptor (SCM_RIGHTS), a tap: a network device; the driver must look for it
  *   remove-net, "mac": M   -> the driver should have been unbound from it
  *   add-disk, "id": I      -> with one descriptor, a block device or a file, read only if it was opened so; as add-net
- *   remove-disks, "prefix": P -> all that came so and whose id begins with this
+ *   remove-devices, "prefix": P -> all that came so and whose id begins with this
  *   add-share, "name": S   -> with one descriptor (SCM_RIGHTS): a new entry in the file server's root
  *   remove-share, "name": S
+ *   open-socket, "id": N   -> a socket in a shared directory by the id that the guest knows it by: an O_PATH descriptor comes with
+ *                             the answer
  * Answers: {"ok": true, ...} or {"ok": false, "error": "..."}.
  */
 #ifndef VMM_CONTROL_H

@@ -199,6 +199,12 @@ static int create_vsock(struct vm *vm, struct err *err)
 	return devices_plug(&vm->devices, vm->vsock, vsock_free, err);
 }
 
+static int watch_visitors(struct vm *vm, struct err *err)
+{
+	vm->visitors = (struct visitors){ .server = vm->fs_server, .vsock = vm->vsock };
+	return visitors_watch(&vm->visitors, vm->loop, err);
+}
+
 int vm_create_nets(struct vm *vm, struct err *err)
 {
 	const struct config *config = vm->config;
@@ -252,6 +258,8 @@ static int create_devices(struct vm *vm, struct err *err)
 		ret = create_vsock(vm, err);
 	if (ret == 0 && config->fs_tag)
 		ret = create_file_server(vm, err);
+	if (ret == 0 && vm->fs_server && vm->vsock)
+		ret = watch_visitors(vm, err);
 	if (ret == 0)
 		ret = create_disk_ring(vm, err);
 	if (ret == 0 && !vm->snapshot)

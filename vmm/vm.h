@@ -46,5 +46,7 @@ int vm_remove_devices(struct vm *vm, const char *prefix, struct err *err) must_c
 /* fd is owned by the VM on success. */
 int vm_add_share(struct vm *vm, const char *name, int fd, struct err *err) must_check;
 int vm_remove_share(struct vm *vm, const char *name, struct err *err) must_check;
+/* A socket in a shared directory by the id that the guest knows it by: an O_PATH descriptor, the caller's, or -errno. */
+int vm_open_socket(struct vm *vm, uint64_t id, struct err *err) must_check;
 
 #endif

@@ -145,3 +145,10 @@ int vm_remove_share(struct vm *vm, const char *name, struct err *err)
 
 	return ret < 0 ? err_set(err, -ret, "remove share '%s'", name) : 0;
 }
+
+int vm_open_socket(struct vm *vm, uint64_t id, struct err *err)
+{
+	int fd = vm->fs_server ? fs_server_open_socket(vm->fs_server, id) : -ENODEV;
+
+	return fd < 0 ? err_set(err, -fd, "a socket in a shared directory") : fd;
+}

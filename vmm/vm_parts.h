@@ -12,6 +12,7 @@
 #include "vmm/serial.h"
 #include "vmm/snapshot.h"
 #include "vmm/virtio/disk_ring.h"
+#include "vmm/visitors.h"
 #include "vmm/vm.h"
 
 struct vm {
@@ -24,6 +25,7 @@ struct vm {
 	struct bus mmio, ports;
 	struct boot boot;
 	struct fs_server *fs_server;
+	struct visitors visitors;
 	struct virtio_device *fs, *vsock, *balloon, *memory_device; /* borrowed from devices */
 	struct devices devices;
 	struct disk_ring *disk_ring; /* NULL: the VM has no disks and takes none */

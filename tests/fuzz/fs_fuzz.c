@@ -12,6 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define OWN_KERNEL (1U << 31) /* vmm/fs/server.c */
+
 /* The directory that the share is in: a number too large to be guessed. */
 static uint64_t share_directory_id;
 
@@ -59,11 +61,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct {
 		struct fuse_in_header header;
 		struct fuse_init_in init;
-	} init = { .header = { .opcode = FUSE_INIT }, .init = { .major = 7, .minor = 38, .max_readahead = 65536 } };
+	} init = { .header = { .opcode = FUSE_INIT }, .init = { .major = 7, .minor = 38, .max_readahead = 65536, .flags = FUSE_INIT_EXT } };
+	uint64_t id;
+	int fd;
 
 	if (!server)
 		server = make_server();
 	fs_server_reset(server);
+	if (size > 0 && data[0] & 1)
+		init.init.flags2 = OWN_KERNEL;
 	request(server, &init, sizeof(init));
 	while (size > 2) {
 		size_t len = (size_t)data[0] | (size_t)data[1] << 8;
@@ -75,6 +81,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		request(server, data, len);
 		data += len;
 		size -= len;
+		fd = fs_server_accept(server, &id);
+		if (fd >= 0)
+			close(fd);
 	}
+	fd = fs_server_open_socket(server, 2);
+	if (fd >= 0)
+		close(fd);
 	return 0;
 }

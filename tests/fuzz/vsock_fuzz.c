@@ -34,6 +34,17 @@ static void set_up(struct driver *driver)
 		abort();
 }
 
+/* A connection that somebody else has accepted, with a line before it. */
+static int lead_in(struct driver *driver, const char *line)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		abort();
+	vsock_connect_guest(driver->device, ends[1], 5, line);
+	return ends[0];
+}
+
 static void host(struct driver *driver, struct input *input)
 {
 	static const char *const lines[] = { "CONNECT 5\n", "CONNECT 5\nhello", "CONNECT x\n", "CONN", "" };
@@ -41,8 +52,7 @@ static void host(struct driver *driver, struct input *input)
 	char buf[256];
 	struct err err;
 
-	(void)driver;
-	switch (input_take(input, 1) % 5) {
+	switch (input_take(input, 1) % 6) {
 	case 0:
 		if (*client >= 0)
 			close(*client);
@@ -70,6 +80,11 @@ static void host(struct driver *driver, struct input *input)
 	case 4:
 		if (*client >= 0)
 			shutdown(*client, (int)input_take(input, 1) % 3);
+		break;
+	case 5:
+		if (*client >= 0)
+			close(*client);
+		*client = lead_in(driver, lines[input_take(input, 1) % (ARRAY_SIZE(lines) - 1)]);
 		break;
 	}
 }

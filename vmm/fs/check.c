@@ -55,6 +55,7 @@ static const struct rule rules[] = {
 	RULE(FUSE_GETXATTR, sizeof(struct fuse_getxattr_in), TAIL_KEY),
 	RULE(FUSE_LISTXATTR, sizeof(struct fuse_getxattr_in), TAIL_NONE),
 	RULE(FUSE_REMOVEXATTR, 0, TAIL_KEY),
+	RULE(FUSE_ACCESS, sizeof(struct fuse_access_in), TAIL_NONE),
 	RULE(FUSE_FLUSH, sizeof(struct fuse_flush_in), TAIL_NONE),
 	RULE(FUSE_INIT, 16, TAIL_INIT),
 	RULE(FUSE_OPENDIR, sizeof(struct fuse_open_in), TAIL_NONE),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
 #include "vmm/fs/locks.h"
 
 /* Node ids start behind the virtual root's. */
@@ -26,6 +27,14 @@ static struct inode **bucket(struct inodes *inodes, dev_t dev, ino_t ino)
 	return &inodes->buckets[hash >> 52 & (INODES_BUCKETS - 1)];
 }
 
+void inodes_close_socket(struct inodes *inodes, struct inode *inode)
+{
+	if (inode->socket < 0)
+		return;
+	fd_close(&inode->socket);
+	inodes->sockets--;
+}
+
 static void destroy(struct inodes *inodes, struct inode *inode)
 {
 	struct inode **at = bucket(inodes, inode->dev, inode->ino);
@@ -36,6 +45,7 @@ static void destroy(struct inodes *inodes, struct inode *inode)
 	table_remove(&inodes->table, inode->id - ID_FIRST);
 	/* Of a guest that forgets a file whose locks it has. Nobody else uses the inode any more. */
 	locks_drop_all(inodes, inode);
+	inodes_close_socket(inodes, inode);
 	close(inode->fd);
 	free(inode);
 }
@@ -66,6 +76,7 @@ static int insert(struct inodes *inodes, int fd, const struct stat *st, struct i
 	}
 	inode->id = (uint64_t)number + ID_FIRST;
 	inode->fd = fd;
+	inode->socket = -1;
 	inode->dev = st->st_dev;
 	inode->ino = st->st_ino;
 	inode->type = st->st_mode & S_IFMT;

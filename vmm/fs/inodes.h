@@ -42,6 +42,7 @@ struct inode {
 	bool settled; /* under the lock, as the next: see page_cache.c */
 	struct timespec changed;
 	struct lock_owner *lock_owners; /* locks.h; owned; under passthrough.locks */
+	int socket; /* that is bound to it: sockets.c; owned, -1: none; under passthrough.sockets */
 	struct inode *next; /* in its bucket */
 };
 
@@ -50,6 +51,7 @@ struct inodes {
 	struct table table;
 	struct inode *buckets[INODES_BUCKETS];
 	_Atomic size_t lock_ranges; /* of all their lock owners: locks.c */
+	_Atomic size_t sockets; /* that they have */
 };
 
 void inodes_init(struct inodes *inodes, size_t max);
@@ -66,6 +68,9 @@ int inodes_lookup(struct inodes *inodes, int fd, const struct stat *st, struct i
 /* A reference to the inode with this id, or NULL. */
 struct inode *inodes_get(struct inodes *inodes, uint64_t id);
 void inodes_put(struct inodes *inodes, struct inode *inode);
+
+/* Its socket goes, if it has one: by whoever has the lock of that, or is the last to know the inode. */
+void inodes_close_socket(struct inodes *inodes, struct inode *inode);
 
 /*
  * Notes when the file was last changed, NULL if that is not settled yet. Returns whether it was settled at the last note, too,

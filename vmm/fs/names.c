@@ -65,17 +65,24 @@ int lookup_child(fuse_req_t req, fuse_ino_t parent, const char *name, struct fus
 	return fd < 0 ? errno : make_entry(fs, fd, entry);
 }
 
-static void reply_child(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* bound: a socket of the child's, taken in every case; -1: it has none. */
+static void reply_child_bound(fuse_req_t req, fuse_ino_t parent, const char *name, int bound)
 {
 	struct fuse_entry_param entry;
 	int error = lookup_child(req, parent, name, &entry);
 
+	sockets_keep(passthrough_of(req), error ? 0 : entry.ino, bound);
 	if (parent == INODES_ROOT_ID)
 		fs_current_request()->attribute_flags |= FUSE_ATTR_SUBMOUNT;
 	if (error)
 		fuse_reply_err(req, error);
 	else if (fuse_reply_entry(req, &entry) < 0)
 		inodes_forget(&passthrough_of(req)->inodes, entry.ino, 1);
+}
+
+static void reply_child(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	reply_child_bound(req, parent, name, -1);
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -116,7 +123,10 @@ void op_readlink(fuse_req_t req, fuse_ino_t id)
 }
 
 /* Runs a call that creates name in the directory `parent` as the guest's caller, then answers with the new entry. */
-#define CREATE_AND_REPLY(req, parent, name, call)                                  \
+#define CREATE_AND_REPLY(req, parent, name, call) CREATE_BOUND_AND_REPLY(req, parent, name, -1, call)
+
+/* socket: a variable that the call may set to the new entry's. */
+#define CREATE_BOUND_AND_REPLY(req, parent, name, socket, call)                    \
 	do {                                                                       \
 		auto_inode dir = inode_of(req, parent);                           \
 		int result = -1;                                                   \
@@ -131,12 +141,18 @@ void op_readlink(fuse_req_t req, fuse_ino_t id)
 		if (result < 0)                                                    \
 			fuse_reply_err(req, errno);                                \
 		else                                                               \
-			reply_child(req, parent, name);                            \
+			reply_child_bound(req, parent, name, socket);              \
 	} while (0)
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-	CREATE_AND_REPLY(req, parent, name, mknodat(dir.inode->fd, name, mode, rdev));
+	struct passthrough *fs = passthrough_of(req);
+	int bound = -1;
+
+	if (S_ISSOCK(mode))
+		CREATE_BOUND_AND_REPLY(req, parent, name, bound, sockets_make(fs, dir.inode->fd, name, mode, &bound));
+	else
+		CREATE_AND_REPLY(req, parent, name, mknodat(dir.inode->fd, name, mode, rdev));
 }
 
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)

@@ -84,6 +84,17 @@ void set_id_restore(struct passthrough *fs, int fd, mode_t kept);
 uint32_t acl_flags(const struct passthrough *fs, int fd, mode_t type);
 int acl_set_without_set_gid(struct passthrough *fs, int fd, const char *name, const char *value, size_t size);
 
+/*
+ * sockets.c: a socket's file, as mknodat(2) makes it, and *ret_bound, which sockets_keep takes for its inode; -1: nobody can be
+ * bound to it. 0, or -1 with errno.
+ */
+int sockets_make(struct passthrough *fs, int directory, const char *name, mode_t mode, int *ret_bound);
+void sockets_keep(struct passthrough *fs, fuse_ino_t id, int bound);
+/* For server.c: what its functions of this name return. */
+int sockets_accept(struct passthrough *fs, uint64_t *ret_id);
+int sockets_open(struct passthrough *fs, uint64_t id);
+void op_access(fuse_req_t req, fuse_ino_t id, int mask);
+
 /* names.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n);

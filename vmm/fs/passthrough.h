@@ -32,6 +32,8 @@ struct passthrough {
 	pthread_mutex_t lock; /* handles, shares */
 	pthread_mutex_t modes; /* whoever changes owners and modes: set_id.c */
 	pthread_mutex_t locks; /* every inode's lock_owners */
+	pthread_mutex_t sockets; /* every inode's socket */
+	int visitors; /* an epoll instance of those that listen: readable when somebody connects; owned */
 	_Atomic bool own_kernel; /* the guest's has the patches of guest-kernel; set before it asks for anything else */
 	struct table handles;
 	struct share *shares; /* owned */

@@ -12,13 +12,14 @@
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "vmm/fs/check.h"
-#include "vmm/fs/passthrough.h"
+#include "vmm/fs/operations.h"
 #include "vmm/virtio/virtqueue.h"
 
 struct fs_server {
@@ -167,10 +168,15 @@ struct fs_server *fs_server_new(int proc_self_fd, struct err *err)
 	pthread_mutex_init(&server->fs.lock, NULL);
 	pthread_mutex_init(&server->fs.modes, NULL);
 	pthread_mutex_init(&server->fs.locks, NULL);
+	pthread_mutex_init(&server->fs.sockets, NULL);
 	pthread_rwlock_init(&server->session_lock, NULL);
 	table_init(&server->fs.handles, FS_HANDLES_MAX);
 	server->fs.proc_self_fd = proc_self_fd;
-	server->session = session_new(&server->fs, err);
+	server->fs.visitors = epoll_create1(EPOLL_CLOEXEC);
+	if (server->fs.visitors < 0)
+		err_set(err, errno, "epoll_create1");
+	else
+		server->session = session_new(&server->fs, err);
 	if (!server->session) {
 		server->fs.proc_self_fd = -1;
 		fs_server_free(server);
@@ -194,6 +200,7 @@ void fs_server_free(struct fs_server *server)
 		close(share->fd);
 		free(share);
 	}
+	fd_close(&server->fs.visitors);
 	if (server->fs.proc_self_fd >= 0)
 		close(server->fs.proc_self_fd);
 	free(server);
@@ -245,6 +252,21 @@ int fs_server_remove_share(struct fs_server *server, const char *name)
 	close(found->fd);
 	free(found);
 	return 0;
+}
+
+int fs_server_visitors(const struct fs_server *server)
+{
+	return server->fs.visitors;
+}
+
+int fs_server_accept(struct fs_server *server, uint64_t *ret_id)
+{
+	return sockets_accept(&server->fs, ret_id);
+}
+
+int fs_server_open_socket(struct fs_server *server, uint64_t id)
+{
+	return sockets_open(&server->fs, id);
 }
 
 /* The answer to what libfuse does not get to see. */

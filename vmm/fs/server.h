@@ -46,6 +46,15 @@ int fs_server_add_share(struct fs_server *server, const char *name, int fd, stru
 /* Takes a share away; what the guest holds open stays valid. -ENOENT if there is none. Any thread. */
 int fs_server_remove_share(struct fs_server *server, const char *name) must_check;
 
+/* An epoll descriptor, the server's: readable when somebody connects to a socket of the guest's in a shared directory. */
+int fs_server_visitors(const struct fs_server *server);
+
+/* A connection, the caller's, and to which socket: the id that the guest knows it by. -EAGAIN: there is none. */
+int fs_server_accept(struct fs_server *server, uint64_t *ret_id) must_check;
+
+/* An O_PATH descriptor, the caller's, of a socket in a shared directory by the id that the guest knows it by, or -errno. Any thread. */
+int fs_server_open_socket(struct fs_server *server, uint64_t id) must_check;
+
 /* Serves one request; replies exactly once unless the operation has no reply. */
 void fs_server_handle(struct fs_server *server, struct fs_request *request);
 

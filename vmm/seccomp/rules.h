@@ -36,6 +36,7 @@
 	ALLOW(epoll_pwait)	/* loop_step, on glibcs that use it */                                                  \
 	ALLOW(epoll_ctl)	/* loop_add, loop_modify, loop_remove */                                                \
 	ALLOW(accept4)		/* vsock, control, console */                                                           \
+	ALLOW(getsockopt)	/* visitors: who connects */                                                            \
 	ALLOW(recvfrom)		/* vsock handshake, console */                                                          \
 	ALLOW(recvmsg)		/* vsock data, control: descriptors */                                                  \
 	ALLOW(sendto)		/* vsock pending bytes, console */                                                      \
@@ -98,6 +99,12 @@
 	ALLOW(setfsgid)		 /* become_caller */                                                                    \
 	ALLOW(umask)		 /* become_caller */                                                                    \
 	ALLOW_ARG(unshare, 0, CLONE_FS) /* become_caller */                                                             \
+	ALLOW_ARG(socket, 0, AF_UNIX) /* sockets */                                                             \
+	ALLOW(fchmod)		 /* sockets */                                                                          \
+	ALLOW(bind)		 /* sockets */                                                                          \
+	ALLOW(listen)		 /* sockets */                                                                          \
+	ALLOW(connect)		 /* sockets: whether anybody listens */                                                 \
+	ALLOW(epoll_ctl)	 /* sockets */                                                                          \
 	ALLOW(flock)		 /* locks */                                                                            \
 	ALLOW(fcntl)		 /* open_share, locks */                                                                \
 	ALLOW(getuid)		 /* a new FUSE session after a reset */                                                 \

@@ -62,6 +62,31 @@ static void put_packet(struct vsock *vsock, struct virtqueue_chain *chain, const
 	virtqueue_push(&vsock->device.queues[QUEUE_RX], chain->head, (uint32_t)(sizeof(*hdr) + hdr->len));
 }
 
+uint32_t vsock_guest_credit(const struct connection *conn)
+{
+	uint32_t outstanding = conn->sent - conn->guest_fwd_cnt;
+
+	/* A guest that shrinks its buffer below what is under way has no credit, not a huge one. */
+	return outstanding < conn->guest_buf_alloc ? conn->guest_buf_alloc - outstanding : 0;
+}
+
+/* The line that comes before the socket's bytes, which fits if the guest is one of ours. */
+static bool line_fits(const struct connection *conn, const struct virtqueue_chain *chain)
+{
+	size_t len = strlen(conn->line);
+
+	return chain->writable_bytes - sizeof(struct virtio_vsock_hdr) >= len && vsock_guest_credit(conn) >= len;
+}
+
+static void put_line(struct connection *conn, struct virtqueue_chain *chain, struct virtio_vsock_hdr *hdr)
+{
+	hdr->op = VIRTIO_VSOCK_OP_RW;
+	hdr->len = (uint32_t)strlen(conn->line);
+	iov_write(chain->writable, chain->nwritable, sizeof(*hdr), conn->line, hdr->len);
+	conn->sent += hdr->len;
+	conn->due &= ~(uint32_t)DUE_LINE;
+}
+
 /* Sends the control packet with the highest rank. Returns whether the connection is still there. */
 static bool send_due(struct connection *conn, struct virtqueue_chain *chain)
 {
@@ -70,6 +95,8 @@ static bool send_due(struct connection *conn, struct virtqueue_chain *chain)
 	bool last = false;
 
 	hdr.fwd_cnt = conn->fwd_cnt;
+	if (conn->due & DUE_LINE && !line_fits(conn, chain))
+		conn->due = DUE_RESET;
 	if (conn->due & DUE_RESET) {
 		hdr.op = VIRTIO_VSOCK_OP_RST;
 		last = true;
@@ -79,6 +106,8 @@ static bool send_due(struct connection *conn, struct virtqueue_chain *chain)
 	} else if (conn->due & DUE_RESPONSE) {
 		hdr.op = VIRTIO_VSOCK_OP_RESPONSE;
 		conn->due &= ~(uint32_t)DUE_RESPONSE;
+	} else if (conn->due & DUE_LINE) {
+		put_line(conn, chain, &hdr);
 	} else if (conn->due & DUE_SHUTDOWN) {
 		hdr.op = VIRTIO_VSOCK_OP_SHUTDOWN;
 		hdr.flags = conn->shutdown_flags;
@@ -91,15 +120,9 @@ static bool send_due(struct connection *conn, struct virtqueue_chain *chain)
 	put_packet(vsock, chain, &hdr);
 	if (last)
 		connection_free(conn);
+	else
+		connection_watch(conn); /* the socket's turn comes after the line */
 	return !last;
-}
-
-uint32_t vsock_guest_credit(const struct connection *conn)
-{
-	uint32_t outstanding = conn->sent - conn->guest_fwd_cnt;
-
-	/* A guest that shrinks its buffer below what is under way has no credit, not a huge one. */
-	return outstanding < conn->guest_buf_alloc ? conn->guest_buf_alloc - outstanding : 0;
 }
 
 /* Reads from the socket into a buffer. Returns whether the buffer was used. */
@@ -222,6 +245,11 @@ static void guest_accepts(struct connection *conn)
 	char line[32];
 	int n = snprintf(line, sizeof(line), "OK %u\n", conn->host_port);
 
+	if (conn->line) {
+		conn->state = STATE_ESTABLISHED;
+		conn->due |= DUE_LINE;
+		return;
+	}
 	/* A fresh socket takes a line; fwd_cnt does not count it, the guest did not send it. */
 	if (send(conn->fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n) {
 		connection_close(conn);

@@ -23,6 +23,14 @@ struct virtio_device *vsock_new(const struct memory *mem, struct loop *loop, uin
 void vsock_free(struct virtio_device *device);
 
 /*
+ * Connects fd, a non-blocking stream socket, to a port of the guest's, whose program reads line (of at most VSOCK_LINE_MAX bytes)
+ * before what comes from fd. fd is the device's in every case; a guest that refuses ends it. I/O thread.
+ */
+#define VSOCK_LINE_MAX 1024
+#define VSOCK_LED_MAX 512 /* of such connections; others, on which the guest is served, have the rest */
+void vsock_connect_guest(struct virtio_device *device, int fd, uint32_t port, const char *line);
+
+/*
  * For a VM that is to be saved: its first request for a connection to the host stays in the queue, where the device of the
  * restored VM finds it, and arrived is called instead (I/O thread, under the device's lock), once or more. So there is
  * no connection to save.

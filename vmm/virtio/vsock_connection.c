@@ -23,7 +23,8 @@ void connection_watch(struct connection *conn)
 	if (conn->fd < 0)
 		return;
 	if (conn->state == STATE_HANDSHAKE ||
-	    (conn->state == STATE_ESTABLISHED && !conn->waits && !conn->socket_ended && !conn->guest_wants_no_more))
+	    (conn->state == STATE_ESTABLISHED && !(conn->due & DUE_LINE) && !conn->waits && !conn->socket_ended &&
+	     !conn->guest_wants_no_more))
 		events |= EPOLLIN;
 	if (conn->pending_len)
 		events |= EPOLLOUT;
@@ -61,6 +62,7 @@ void connection_free(struct connection *conn)
 	conn->vsock->nconnections--;
 	connection_close(conn);
 	free(conn->pending);
+	free(conn->line);
 	free(conn);
 }
 
@@ -129,6 +131,15 @@ void connection_ended(struct connection *conn, bool gone)
 	connection_watch(conn);
 }
 
+static void ask_guest(struct connection *conn, uint32_t port)
+{
+	conn->guest_port = port;
+	conn->host_port = free_host_port(conn->vsock);
+	conn->state = STATE_CONNECTING;
+	conn->due = DUE_REQUEST;
+	connection_watch(conn);
+}
+
 /* "CONNECT <port>\n". Returns false when the connection is to be dropped. */
 static bool read_handshake(struct connection *conn)
 {
@@ -154,12 +165,37 @@ static bool read_handshake(struct connection *conn)
 	port = strtoul(conn->handshake + 8, &rest, 10);
 	if (rest != end || errno || port >= UINT32_MAX)
 		return false;
-	conn->guest_port = (uint32_t)port;
-	conn->host_port = free_host_port(conn->vsock);
-	conn->state = STATE_CONNECTING;
-	conn->due = DUE_REQUEST;
-	connection_watch(conn);
+	ask_guest(conn, (uint32_t)port);
 	return true;
+}
+
+static unsigned int count_led(const struct vsock *vsock)
+{
+	unsigned int n = 0;
+
+	for (const struct connection *conn = vsock->connections; conn; conn = conn->next)
+		n += conn->line != NULL;
+	return n;
+}
+
+void vsock_connect_guest(struct virtio_device *device, int fd, uint32_t port, const char *line)
+{
+	struct vsock *vsock = (struct vsock *)device;
+	struct connection *conn;
+
+	pthread_mutex_lock(&device->lock);
+	conn = count_led(vsock) < VSOCK_LED_MAX ? connection_new(vsock, fd, STATE_HANDSHAKE) : NULL;
+	if (conn) {
+		conn->line = strdup(line);
+		ask_guest(conn, port);
+		if (!conn->line)
+			connection_free(conn);
+		vsock_send_control(vsock);
+	} else {
+		log_warn_limited("vsock: a connection to the guest is refused: %u are open", vsock->nconnections);
+		close(fd);
+	}
+	pthread_mutex_unlock(&device->lock);
 }
 
 bool connection_flush(struct connection *conn)
@@ -216,6 +252,13 @@ static void socket_input(struct connection *conn)
 		virtqueue_unpop(&vsock->device.queues[QUEUE_RX], chain.head);
 }
 
+static void leave_unwatched(struct connection *conn)
+{
+	loop_remove(conn->vsock->loop, conn->fd);
+	conn->unwatched = true;
+	conn->watched = 0;
+}
+
 /* The other side is gone. Bytes of it may be left to read, for which the guest has no buffer or gives no credit yet. */
 static void hung_up(struct connection *conn)
 {
@@ -223,9 +266,7 @@ static void hung_up(struct connection *conn)
 		connection_ended(conn, true);
 		return;
 	}
-	loop_remove(conn->vsock->loop, conn->fd);
-	conn->unwatched = true;
-	conn->watched = 0;
+	leave_unwatched(conn);
 }
 
 static void socket_ready(void *ctx, uint32_t events)
@@ -238,6 +279,9 @@ static void socket_ready(void *ctx, uint32_t events)
 	if (conn->state == STATE_HANDSHAKE) {
 		if (!(events & EPOLLIN) || !read_handshake(conn))
 			connection_free(conn);
+	} else if (conn->line && (conn->state == STATE_CONNECTING || conn->due & DUE_LINE)) {
+		/* Only gone: what it has sent can still be read. */
+		leave_unwatched(conn);
 	} else if (conn->state == STATE_CONNECTING) {
 		if (events & (EPOLLHUP | EPOLLERR)) {
 			connection_close(conn);

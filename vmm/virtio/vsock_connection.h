@@ -30,6 +30,7 @@ enum state {
 #define DUE_RESPONSE 0x2
 #define DUE_SHUTDOWN 0x4
 #define DUE_CREDIT 0x8
+#define DUE_LINE 0x20 /* before anything of the socket's */
 #define DUE_RESET 0x10 /* the last packet: the connection is freed with it */
 
 struct connection {
@@ -59,6 +60,7 @@ struct connection {
 
 	char handshake[HANDSHAKE_MAX];
 	size_t handshake_len;
+	char *line; /* owned; NULL: the socket's side made the handshake, and hears how it ended */
 };
 
 struct reset {

@@ -7,14 +7,15 @@
 
 static void test_what_is_written_is_read(void **state)
 {
-	struct socket_greeting greeting = { .index = 7, .uid = 1000, .gid = 0, .groups = { 5, 4294967294U }, .ngroups = 2 }, read;
+	struct socket_greeting greeting = { .socket = 7, .uid = 1000, .gid = 0, .groups = { 5, 4294967294U }, .ngroups = 2 }, read;
 	char line[SOCKET_GREETING_MAX + 1];
 	size_t len = socket_greeting_write(line, &greeting);
 
 	(void)state;
 	assert_string_equal(line, "7 1000 0 5 4294967294\n");
 	assert_int_equal(socket_greeting_read(&read, line, len), 0);
-	assert_int_equal(read.index, 7);
+	assert_int_equal(read.socket, 7);
+	assert_false(read.in_directory);
 	assert_int_equal(read.uid, 1000);
 	assert_int_equal(read.gid, 0);
 	assert_int_equal(read.ngroups, 2);
@@ -24,7 +25,7 @@ static void test_what_is_written_is_read(void **state)
 
 static void test_the_longest_line_fits(void **state)
 {
-	struct socket_greeting greeting = { 4294967294U, 4294967294U, 4294967294U, .ngroups = SOCKET_GREETING_GROUPS_MAX }, read;
+	struct socket_greeting greeting = { true, UINT64_MAX - 1, 4294967294U, 4294967294U, .ngroups = SOCKET_GREETING_GROUPS_MAX }, read;
 	char line[SOCKET_GREETING_MAX + 1];
 	size_t len;
 
@@ -35,6 +36,8 @@ static void test_the_longest_line_fits(void **state)
 	assert_int_equal(len, SOCKET_GREETING_MAX);
 	assert_int_equal(socket_greeting_read(&read, line, len), 0);
 	assert_int_equal(read.ngroups, SOCKET_GREETING_GROUPS_MAX);
+	assert_true(read.in_directory);
+	assert_true(read.socket == UINT64_MAX - 1);
 	/* One group more. */
 	line[len - 1] = ' ';
 	assert_int_equal(socket_greeting_read(&read, line, len), -EINVAL);
@@ -44,6 +47,7 @@ static void test_anything_else_is_refused(void **state)
 {
 	static const char *const lines[] = {
 		"", "\n", "1\n", "1 2\n", "1 2 3", "1 2 3 \n", " 1 2 3\n", "1  2 3\n", "-1 0 0\n", "+1 0 0\n", "1 2 3x\n", "1 2 0x3\n",
+		"4294967295 0 0\n", "i18446744073709551615 0 0\n", "i99999999999999999999 0 0\n", "i", "i\n", "i 1 2 3\n", "ii1 2 3\n", "1 i2 3\n",
 		"1 4294967295 0\n", "1 0 4294967295\n", "1 0 0 4294967295\n", "1 0 18446744073709551616\n", "1 2 3\n4", "1\t2\t3\n",
 	};
 	struct socket_greeting greeting;

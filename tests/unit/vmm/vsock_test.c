@@ -146,6 +146,106 @@ static void test_bytes_of_a_closed_socket_wait_for_credit(void **state)
 	assert_int_equal(received(3).op, VIRTIO_VSOCK_OP_SHUTDOWN);
 }
 
+/* A connection that somebody else has accepted, to port 1234, with this line before it; the other end. */
+static int lead_in(const char *line)
+{
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+	vsock_connect_guest(driver.device, ends[1], 1234, line);
+	return ends[0];
+}
+
+static void steps(void)
+{
+	for (int i = 0; i < 5; i++)
+		assert_true(loop_step(driver.loop, 10) >= 0);
+}
+
+static const char *data_of(unsigned int n)
+{
+	return (const char *)memory_at(driver.mem, RX_BUFFERS + driver_used_head(&driver, RX, n) * 0x2000ULL, 0x2000) +
+	       sizeof(struct virtio_vsock_hdr);
+}
+
+/* Whoever has connected may have said all and be gone before the guest takes it. */
+static void test_a_connection_that_is_led_to_the_guest_begins_with_its_line(void **state)
+{
+	struct virtio_vsock_hdr request;
+	int fd = lead_in("whose\n");
+
+	(void)state;
+	assert_int_equal(io_write_all(fd, "bytes", 5), 0);
+	close(fd);
+	steps();
+	assert_int_equal(received_count(), 1);
+	request = received(0);
+	assert_int_equal(request.op, VIRTIO_VSOCK_OP_REQUEST);
+	assert_int_equal(request.dst_port, 1234);
+	guest_sends(VIRTIO_VSOCK_OP_RESPONSE, request.src_port, 1234, NULL, 0);
+	steps();
+	assert_int_equal(received(1).len, 6);
+	assert_memory_equal(data_of(1), "whose\n", 6);
+	assert_int_equal(received(2).op, VIRTIO_VSOCK_OP_RW);
+	assert_memory_equal(data_of(2), "bytes", 5);
+	assert_int_equal(received(3).op, VIRTIO_VSOCK_OP_SHUTDOWN);
+}
+
+static void test_who_is_led_to_a_guest_hears_what_it_says(void **state)
+{
+	char buf[16];
+	struct virtio_vsock_hdr request;
+	int fd = lead_in("whose\n");
+
+	(void)state;
+	request = received(0);
+	guest_sends(VIRTIO_VSOCK_OP_RESPONSE, request.src_port, 1234, NULL, 0);
+	guest_sends(VIRTIO_VSOCK_OP_RW, request.src_port, 1234, "reply", 5);
+	/* No word of the handshake. */
+	assert_int_equal(recv(fd, buf, sizeof(buf), 0), 5);
+	assert_memory_equal(buf, "reply", 5);
+	guest_sends(VIRTIO_VSOCK_OP_RST, request.src_port, 1234, NULL, 0);
+	assert_int_equal(recv(fd, buf, sizeof(buf), 0), 0);
+	close(fd);
+}
+
+static void test_a_guest_that_does_not_take_whom_is_led_to_it(void **state)
+{
+	char byte;
+	int refused = lead_in("whose\n"), starved = lead_in("whose\n");
+
+	(void)state;
+	guest_sends(VIRTIO_VSOCK_OP_RST, received(0).src_port, 1234, NULL, 0);
+	assert_int_equal(recv(refused, &byte, 1, 0), 0);
+	/* Less credit than the line needs. */
+	guest_buffer = 5;
+	guest_sends(VIRTIO_VSOCK_OP_RESPONSE, received(1).src_port, 1234, NULL, 0);
+	guest_buffer = 65536;
+	assert_int_equal(received(2).op, VIRTIO_VSOCK_OP_RST);
+	assert_int_equal(recv(starved, &byte, 1, 0), 0);
+	close(refused);
+	close(starved);
+}
+
+static void test_whom_is_led_to_a_guest_does_not_take_all_that_there_is(void **state)
+{
+	static int fds[VSOCK_LED_MAX];
+	char byte;
+	int more, other;
+
+	(void)state;
+	for (unsigned int i = 0; i < VSOCK_LED_MAX; i++)
+		fds[i] = lead_in("whose\n");
+	more = lead_in("whose\n");
+	assert_int_equal(recv(more, &byte, 1, 0), 0);
+	other = dial("CONNECT 1234\n");
+	assert_true(recv(other, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	for (unsigned int i = 0; i < VSOCK_LED_MAX; i++)
+		close(fds[i]);
+	close(more);
+	close(other);
+}
+
 static void test_bad_handshakes_are_dropped(void **state)
 {
 	static const char *const bad[] = { "HELLO\n", "CONNECT\n", "CONNECT x\n", "CONNECT -1\n", "CONNECT 4294967295\n",
@@ -272,6 +372,8 @@ static void test_a_request_that_is_held_is_served_by_the_next_device(void **stat
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TESTS(T(test_the_host_reaches_a_guest_port), T(test_bytes_of_a_closed_socket_wait_for_credit),
+      T(test_a_connection_that_is_led_to_the_guest_begins_with_its_line), T(test_who_is_led_to_a_guest_hears_what_it_says),
+      T(test_a_guest_that_does_not_take_whom_is_led_to_it), T(test_whom_is_led_to_a_guest_does_not_take_all_that_there_is),
       T(test_bad_handshakes_are_dropped), T(test_a_port_that_nobody_has_is_reset),
       T(test_a_guest_that_exceeds_its_credit_is_reset), T(test_a_guest_with_a_small_buffer_gets_credit_in_time),
       T(test_packets_that_lie_about_their_length_stop_the_device),
