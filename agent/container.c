@@ -197,7 +197,7 @@ static int set_up_cgroup(struct container *container, struct err *err)
 	return fd < 0 ? fd : device_filter_attach(fd, rules, err);
 }
 
-/* What is bound in place of a socket of the host is the agent's. */
+/* What is bound in place of a socket of the host that takes datagrams is the agent's. */
 static int open_sockets(struct container *container, const Cella__Agent__CreateContainerRequest *request, struct err *err)
 {
 	container->sockets = host_sockets_new(container->loop, request->sockets_port, err);
@@ -561,7 +561,7 @@ void containers_reaped(struct containers *containers, pid_t pid, int wait_status
 			if (!*process->exec_id) {
 				finish(container);
 				outside_sockets_take_all(containers->outside);
-				host_sockets_take_all(container->sockets);
+				host_sockets_finish(container->sockets);
 			}
 			process_reaped(process, wait_status);
 			forget_ended(container);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets of the host, in the guest. */
+/* The way to sockets of the host. */
 #include "agent/host_sockets.h"
 
 #include <errno.h>
@@ -21,12 +21,10 @@
 
 #define CONNECTIONS_MAX 256
 
+/* One that takes datagrams. */
 struct host_socket {
-	struct host_sockets *all;
 	struct host_socket *next;
-	unsigned int index;
-	int listener; /* owned; -1: it takes datagrams */
-	struct host_datagrams *datagrams; /* NULL: it takes none, or none any more */
+	struct host_datagrams *datagrams; /* NULL: it takes none any more */
 	char path[HOST_SOCKET_PATH_MAX];
 };
 
@@ -112,60 +110,23 @@ void host_sockets_lead(struct host_sockets *sockets, int client, struct socket_g
 	}
 }
 
-/* False: nobody is waiting. */
-static bool take_client(struct host_socket *socket)
+void host_sockets_finish(struct host_sockets *sockets)
 {
-	struct socket_greeting greeting = { .socket = socket->index };
-	int client = accept4(socket->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	if (client >= 0)
-		host_sockets_lead(socket->all, client, &greeting);
-	return client >= 0;
-}
-
-static void client_arrives(void *ctx, uint32_t events)
-{
-	(void)events;
-	take_client(ctx);
-}
-
-void host_sockets_take_all(struct host_sockets *sockets)
-{
-	for (struct host_socket *socket = sockets ? sockets->list : NULL; socket; socket = socket->next) {
-		while (socket->listener >= 0 && take_client(socket))
-			;
+	for (struct host_socket *socket = sockets ? sockets->list : NULL; socket; socket = socket->next)
 		if (socket->datagrams)
 			host_datagrams_finish(ptr_take(&socket->datagrams));
-	}
 }
 
 static int bind_at(const char *path, const Cella__Agent__HostSocket *of, struct err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	auto_fd fd = socket(AF_UNIX, (of->datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_fd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || (!of->datagrams && listen(fd, SOMAXCONN) < 0) ||
-	    chown(path, of->uid, of->gid) < 0 || chmod(path, of->mode & 07777) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || chown(path, of->uid, of->gid) < 0 ||
+	    chmod(path, of->mode & 07777) < 0)
 		return err_set(err, errno, "a socket in place of the host's");
 	return fd_take(&fd);
-}
-
-static int open_socket(struct host_socket *socket, const Cella__Agent__HostSocket *of, struct err *err)
-{
-	auto_fd fd = bind_at(socket->path, of, err);
-	struct host_sockets *all = socket->all;
-
-	if (fd < 0)
-		return -err->code;
-	if (of->datagrams) {
-		socket->datagrams = host_datagrams_new(all->loop, fd_take(&fd), all->port, socket->index, err);
-		return socket->datagrams ? 0 : -err->code;
-	}
-	if (loop_add(all->loop, fd, EPOLLIN, client_arrives, socket, err) < 0)
-		return -err->code;
-	socket->listener = fd_take(&fd);
-	return 0;
 }
 
 int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cella__Agent__HostSocket *of,
@@ -173,12 +134,16 @@ int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cel
 {
 	static unsigned int last;
 	auto_free struct host_socket *socket = calloc(1, sizeof(*socket));
+	auto_fd fd = -1;
 
 	if (!socket)
 		return err_set(err, ENOMEM, "mounts[%u]", index);
-	*socket = (struct host_socket){ .all = sockets, .next = sockets->list, .index = index, .listener = -1 };
+	socket->next = sockets->list;
 	snprintf(socket->path, sizeof(socket->path), HOST_SOCKETS_DIRECTORY "/%u", ++last);
-	if (open_socket(socket, of, err) < 0) {
+	fd = bind_at(socket->path, of, err);
+	if (fd >= 0)
+		socket->datagrams = host_datagrams_new(sockets->loop, fd_take(&fd), sockets->port, index, err);
+	if (!socket->datagrams) {
 		unlink(socket->path);
 		return err_wrap(err, "mounts[%u]", index);
 	}
@@ -213,9 +178,6 @@ void host_sockets_free(struct host_sockets *sockets)
 		return;
 	while ((socket = sockets->list)) {
 		sockets->list = socket->next;
-		if (socket->listener >= 0)
-			loop_remove(sockets->loop, socket->listener);
-		fd_close(&socket->listener);
 		if (socket->datagrams)
 			host_datagrams_finish(socket->datagrams);
 		unlink(socket->path);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets of the host that a container was given as bind mounts (-v /run/docker.sock:/run/docker.sock). A guest's kernel knows
- * nothing of who listens there: so each is a socket of the agent's in the guest, and what connects to it is led to the stand-in
- * (runtime/host_sockets.h), which connects on the host. Bytes and datagrams (agent/host_datagrams.h) travel, descriptors do not.
+ * A container's way to sockets of the host. What connects to one is led to the stand-in (runtime/host_sockets.h), which connects on
+ * the host. One that takes datagrams and is bound into the container (-v /dev/log:/dev/log) is a socket of the agent's in the guest
+ * (agent/host_datagrams.h). Bytes and datagrams travel, descriptors do not.
  */
 #ifndef AGENT_HOST_SOCKETS_H
 #define AGENT_HOST_SOCKETS_H
@@ -20,7 +20,7 @@ struct host_sockets;
 /* Of one container. port: where its stand-in listens. NULL on error. */
 struct host_sockets *host_sockets_new(struct loop *loop, unsigned int port, struct err *err);
 
-/* Listens for mounts[index]. path gets the socket's, in the agent's view; mode and owner are those of the host's socket. */
+/* Takes datagrams for mounts[index]. path gets the socket's, in the agent's view; mode and owner are those of the host's socket. */
 int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cella__Agent__HostSocket *of,
 		     char path[HOST_SOCKET_PATH_MAX], struct err *err) must_check;
 
@@ -31,10 +31,10 @@ int host_sockets_add(struct host_sockets *sockets, unsigned int index, const Cel
 void host_sockets_lead(struct host_sockets *sockets, int client, struct socket_greeting *greeting);
 
 /*
- * The container has ended: whoever had connected until then, and the datagrams that were sent, are on the way to the host before
- * anything that is said there after this call. May be NULL.
+ * The container has ended: the datagrams that were sent until then are on the way to the host before anything that is said there
+ * after this call. May be NULL.
  */
-void host_sockets_take_all(struct host_sockets *sockets);
+void host_sockets_finish(struct host_sockets *sockets);
 
 /* Connections that are made stay. May be NULL. */
 void host_sockets_free(struct host_sockets *sockets);

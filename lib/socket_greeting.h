@@ -18,7 +18,7 @@
 
 struct socket_greeting {
 	bool in_directory; /* of those that are shared; "i" comes before the number then */
-	uint64_t socket;   /* its inode's id on the file server, or its index in config.json's mounts; less than 2^64 - 1 */
+	uint64_t socket; /* its id on the file server, or, of one for datagrams, its index in config.json's mounts; less than 2^64 - 1 */
 	uid_t uid; /* never -1, which setresuid(2) takes for "as it is" */
 	gid_t gid;
 	gid_t groups[SOCKET_GREETING_GROUPS_MAX];

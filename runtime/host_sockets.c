@@ -48,12 +48,11 @@ int host_sockets_find(struct standin_job *job, const struct share_list *list, st
 	for (size_t i = 0; i < list->n; i++) {
 		const struct share *share = &list->shares[i];
 
-		if (!share->is_socket)
+		if (!share->is_socket || !takes_datagrams(share->fd))
 			continue;
 		if (job->nsockets == HOST_SOCKETS_MAX)
-			return err_msg(err, E2BIG, "mounts: more than %d sockets of the host", HOST_SOCKETS_MAX);
-		job->sockets[job->nsockets++] = (struct standin_socket){
-			.fd = share->fd, .mount_index = share->mount_index, .datagrams = takes_datagrams(share->fd) };
+			return err_msg(err, E2BIG, "mounts: more than %d sockets of the host for datagrams", HOST_SOCKETS_MAX);
+		job->sockets[job->nsockets++] = (struct standin_socket){ .fd = share->fd, .mount_index = share->mount_index };
 	}
 	/* Containers of a pod have one each, and do not know of each other. */
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
@@ -73,7 +72,6 @@ bool host_sockets_describe(const struct standin_job *job, const struct share *sh
 		message->mode = st.st_mode & 07777;
 		message->uid = st.st_uid;
 		message->gid = st.st_gid;
-		message->datagrams = job->sockets[i].datagrams;
 		return true;
 	}
 	return false;
@@ -158,14 +156,15 @@ static int open_in_directory(const struct host_sockets *sockets, uint64_t id, st
 	return control < 0 ? control : vm_control_open_socket(control, id, err);
 }
 
-static int dial(const struct host_sockets *sockets, const struct standin_socket *target, const struct socket_greeting *who)
+/* who: NULL for datagrams, each of which says whose it is. */
+static int dial(const struct host_sockets *sockets, int target, const struct socket_greeting *who)
 {
-	auto_fd fd = socket(AF_UNIX, (target->datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_fd fd = socket(AF_UNIX, (who ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int ret;
 
 	if (fd < 0)
 		return -errno;
-	ret = target->datagrams ? connect_here(sockets, fd, target->fd) : connect_as(sockets, fd, target->fd, who);
+	ret = who ? connect_as(sockets, fd, target, who) : connect_here(sockets, fd, target);
 	return ret < 0 ? ret : fd_take(&fd);
 }
 
@@ -194,20 +193,28 @@ static void connection_done(void *ctx)
 	forget(ctx);
 }
 
-static int dial_in_directory(const struct host_sockets *sockets, const struct socket_greeting *who)
+static int dial_stream(const struct host_sockets *sockets, const struct socket_greeting *who)
 {
 	struct err err;
 	auto_fd found = open_in_directory(sockets, who->socket, &err);
-	const struct standin_socket target = { .fd = found };
 	int host;
 
 	if (found < 0) {
 		log_warn_limited("%s", err.msg);
 		return found;
 	}
-	host = dial(sockets, &target, who);
+	host = dial(sockets, found, who);
 	if (host < 0)
-		log_warn_limited("connect to a socket in a shared directory as user %u, group %u: %s", who->uid, who->gid, strerror(-host));
+		log_warn_limited("connect to a socket of the host as user %u, group %u: %s", who->uid, who->gid, strerror(-host));
+	return host;
+}
+
+static int dial_datagrams(const struct host_sockets *sockets, const struct standin_socket *target)
+{
+	int host = dial(sockets, target->fd, NULL);
+
+	if (host < 0)
+		log_warn_limited("mounts[%d]: connect to the host's socket: %s", target->mount_index, strerror(-host));
 	return host;
 }
 
@@ -217,22 +224,15 @@ static int dial_as_told(const struct host_sockets *sockets, const char *line, bo
 	const struct standin_socket *target;
 	struct socket_greeting who;
 	bool told = line && socket_greeting_read(&who, line, strlen(line)) == 0;
-	int host;
 
-	*ret_datagrams = false;
+	*ret_datagrams = told && !who.in_directory;
 	if (told && who.in_directory)
-		return dial_in_directory(sockets, &who);
+		return dial_stream(sockets, &who);
 	target = told ? find(sockets, who.socket) : NULL;
-	if (!target) {
-		log_warn_limited("a connection from the guest does not say to which socket of the host, and for whom");
-		return -EINVAL;
-	}
-	*ret_datagrams = target->datagrams;
-	host = dial(sockets, target, &who);
-	if (host < 0)
-		log_warn_limited("mounts[%d]: connect to the host's socket as user %u, group %u: %s", target->mount_index, who.uid,
-				 who.gid, strerror(-host));
-	return host;
+	if (target)
+		return dial_datagrams(sockets, target);
+	log_warn_limited("a connection from the guest does not say to which socket of the host, and for whom");
+	return -EINVAL;
 }
 
 /* Owns both ends. */

@@ -32,12 +32,11 @@ struct preserved_fds {
 	size_t n;
 };
 
-#define HOST_SOCKETS_MAX 16 /* of a container */
+#define HOST_SOCKETS_MAX 16 /* of them in a container */
 
-/* A socket of the host (runtime/host_sockets.h). */
+/* A socket of the host that takes datagrams (runtime/host_sockets.h). */
 struct standin_socket {
 	int fd, mount_index;
-	bool datagrams;
 };
 
 /* Written as it is to a memfd; the packed first request (CreateContainer or ExecProcess) follows. */
