@@ -520,17 +520,20 @@ struct host_sockets *containers_way_out(struct containers *containers, pid_t pid
 }
 
 /* The end of the first process is the end of the container: whoever is left in the cgroup dies, too. */
-static void finish(struct container *container)
+static void finish(const struct containers *containers, struct container *container)
 {
 	struct err err;
 
 	if (container->finished)
 		return;
-	container->finished = true;
 	if (cgroup_kill(&container->cgroup, &err) < 0)
 		log_warn("%s", err.msg);
 	/* What it wrote through shared mappings reaches the host before anybody hears of the end. */
 	sync();
+	/* As does what it said. */
+	outside_sockets_take_all(containers->outside);
+	host_sockets_finish(container->sockets);
+	container->finished = true;
 }
 
 /* Exec'd processes that have ended and whose stand-in is gone: nobody will ask for them again. */
@@ -558,11 +561,8 @@ void containers_reaped(struct containers *containers, pid_t pid, int wait_status
 				process->helper = 0;
 			if (process->pid != pid)
 				continue;
-			if (!*process->exec_id) {
-				finish(container);
-				outside_sockets_take_all(containers->outside);
-				host_sockets_finish(container->sockets);
-			}
+			if (!*process->exec_id)
+				finish(containers, container);
 			process_reaped(process, wait_status);
 			forget_ended(container);
 			return;

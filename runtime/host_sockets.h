@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sockets of the host that are bound into a container, or are in directories that are, the host's side (agent/host_sockets.h,
- * agent/outside_sockets.h). The stand-in gets them of the VMM, which knows which one the guest means. It
- * connects as the user and the groups that the guest's process has: who asks for SO_PEERCRED sees
- * them, and what they may not connect to on the host they do not. Where datagrams are taken (runtime/host_datagrams.h), it is the
- * stand-in that connects, once, and each is sent as the guest's process.
+ * agent/outside_sockets.h). The stand-in gets them of the VMM, which knows which one the guest means, and connects as the user and
+ * the groups that the guest's process has: who asks for SO_PEERCRED sees them, and what they may not connect to on the host they do
+ * not. Those that take datagrams (runtime/host_datagrams.h) it holds as the container was given them, connects to once, and sends
+ * each datagram as the guest's process.
  */
 #ifndef RUNTIME_HOST_SOCKETS_H
 #define RUNTIME_HOST_SOCKETS_H
