@@ -8,7 +8,6 @@
 
 #define KVM_API 12
 #define TSS_ADDRESS 0xfffbd000ULL
-#define IDENTITY_MAP_ADDRESS 0xfffbc000ULL
 
 int kvm_ioctl(int fd, unsigned long request, void *arg)
 {
@@ -56,14 +55,14 @@ static int add_memory(struct kvm *kvm, const struct memory *mem, struct err *err
 	return ret;
 }
 
-/* api.rst 4.35, 4.36: both pages must lie outside of guest memory, below 4 GiB; needed by Intel's real mode only. */
+/*
+ * api.rst 4.35: three pages outside of guest memory, below 4 GiB; needed by Intel's real mode only, as is the identity map (4.36),
+ * which lies right below if nobody says otherwise.
+ */
 static int reserve_real_mode_pages(struct kvm *kvm, struct err *err)
 {
-	uint64_t identity = IDENTITY_MAP_ADDRESS;
-	int ret = kvm_ioctl(kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+	int ret = kvm_ioctl(kvm->vm, KVM_SET_TSS_ADDR, (void *)TSS_ADDRESS);
 
-	if (ret == 0)
-		ret = kvm_ioctl(kvm->vm, KVM_SET_TSS_ADDR, (void *)TSS_ADDRESS);
 	return ret < 0 ? err_set(err, -ret, "reserve KVM's real-mode pages") : 0;
 }
 

@@ -32,10 +32,14 @@ static int reserve(struct memory *mem)
 		return -errno;
 	start = ((uintptr_t)mem->reserved + MEMORY_HUGE_PAGE - 1) / MEMORY_HUGE_PAGE * MEMORY_HUGE_PAGE;
 	mem->map = (uint8_t *)start;
-	/* Best effort: without huge pages the guest is slower, not wrong. Dumps of the VMM leave guest memory out. */
+	/* Best effort: without huge pages the guest is slower, not wrong. */
 	madvise(mem->reserved, reserved_size(mem), MADV_HUGEPAGE);
-	madvise(mem->reserved, reserved_size(mem), MADV_DONTDUMP);
 	return 0;
+}
+
+void memory_leave_out_of_dumps(const struct memory *mem)
+{
+	madvise(mem->reserved, reserved_size(mem), MADV_DONTDUMP);
 }
 
 /* Where memory that comes later is in the guest. On the host it follows what there is at boot. */

@@ -46,6 +46,9 @@ struct memory {
 struct memory *memory_new(uint64_t size, uint64_t growth, struct err *err);
 void memory_free(struct memory *mem);
 
+/* Dumps of this process are without the guest's memory, as far as it is mapped by now. */
+void memory_leave_out_of_dumps(const struct memory *mem);
+
 /* Opens the growth range up to size bytes: translation works there from now on. I/O thread. -EINVAL beyond growth_max. */
 int memory_open_growth(struct memory *mem, uint64_t size) must_check;
 

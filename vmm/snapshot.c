@@ -188,10 +188,7 @@ static int copy_extent(struct batch *batch, uint8_t *to, uint64_t size, int fd, 
 
 static int map_extent(uint8_t *to, uint64_t size, int fd, uint64_t at)
 {
-	if (mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)at) == MAP_FAILED)
-		return -errno;
-	madvise(to, size, MADV_DONTDUMP);
-	return 0;
+	return mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)at) == MAP_FAILED ? -errno : 0;
 }
 
 int snapshot_load(const struct snapshot *snapshot, struct memory *mem, int fd, struct err *err)

@@ -86,6 +86,15 @@ static int create_loop(struct vm *vm, struct err *err)
 	return loop_add(vm->loop, vm->ended_fd, EPOLLIN, end_arrived, vm, err);
 }
 
+static int load_boot_images(struct vm *vm, struct err *err)
+{
+	int ret = boot_load_kernel(&vm->boot, vm->mem, vm->config->kernel_fd, err);
+	if (ret == 0 && vm->config->initrd_fd >= 0)
+		ret = boot_load_initrd(&vm->boot, vm->mem, vm->config->initrd_fd, err);
+	vm->boot.cmdline = vm->config->cmdline;
+	return ret;
+}
+
 static int load_guest(struct vm *vm, struct err *err)
 {
 	int ret;
@@ -93,12 +102,8 @@ static int load_guest(struct vm *vm, struct err *err)
 	vm->mem = memory_new((uint64_t)((vm->config->memory_mib + 1) & ~1U) << 20, (uint64_t)vm->config->growth_mib << 20, err);
 	if (!vm->mem)
 		return -err->code;
-	if (vm->config->restore_fd >= 0)
-		return vm_load_snapshot(vm, err);
-	ret = boot_load_kernel(&vm->boot, vm->mem, vm->config->kernel_fd, err);
-	if (ret == 0 && vm->config->initrd_fd >= 0)
-		ret = boot_load_initrd(&vm->boot, vm->mem, vm->config->initrd_fd, err);
-	vm->boot.cmdline = vm->config->cmdline;
+	ret = vm->config->restore_fd >= 0 ? vm_load_snapshot(vm, err) : load_boot_images(vm, err);
+	memory_leave_out_of_dumps(vm->mem);
 	return ret;
 }
 
