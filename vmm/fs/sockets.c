@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "vmm/fs/operations.h"
 
 #define REQUEST_CONNECT (1 << 16)
@@ -90,8 +91,10 @@ static int guest_listens(struct passthrough *fs, const struct inode *inode)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = inode->id };
 
-	if (inode->socket < 0)
+	if (inode->socket < 0) {
+		log_warn_limited("fs: a socket of the guest's stays in the VM: its name is too long, or there are %d others", SOCKETS_MAX);
 		return ENOTSOCK;
+	}
 	if (listen(inode->socket, BACKLOG) < 0)
 		return errno;
 	/* listen(2) may be called again. */
