@@ -10,6 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/json.h"
+#include "lib/log.h"
 #include "runtime/command.h"
 #include "runtime/launch.h"
 #include "runtime/limits.h"
@@ -177,6 +178,7 @@ static int exec_in(struct runtime *runtime, const struct state *state, const str
 	json_t *config = read_config(state, &err), *process = NULL;
 	int status = -1;
 
+	log_hold();
 	if (config)
 		process = options->process ? process_from_file(options->process, options, &err) :
 					     process_from_options(config, options, argc, argv, &err);
@@ -189,6 +191,7 @@ static int exec_in(struct runtime *runtime, const struct state *state, const str
 	json_decref(config);
 	if (status < 0)
 		return runtime_fail(&err, launch_exit_status(&err) == 1 ? 255 : launch_exit_status(&err));
+	log_release();
 	if (options->launch.detach)
 		return 0;
 	status = launched.master >= 0 ? terminal_proxy(launched.master, launched.pid, &err) :
