@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attributes: stat, times, owners, modes, extended attributes, and those of the file system. */
+/* Attributes: stat, times, owners, modes, and those of the file system. */
 #include "vmm/fs/operations.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 static void reply_stat(fuse_req_t req, fuse_ino_t id, const struct inode *inode)
@@ -131,86 +129,4 @@ void op_statfs(fuse_req_t req, fuse_ino_t id)
 		fuse_reply_err(req, errno);
 	else
 		fuse_reply_statfs(req, &st);
-}
-
-/* Extended attributes by path through the working directory, which is /proc/self/fd: O_PATH descriptors have none. */
-void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags)
-{
-	auto_inode inode = inode_of(req, id);
-
-	if (!inode.inode) {
-		fuse_reply_err(req, no_inode(id));
-		return;
-	}
-	if (inode.inode->type == S_IFLNK)
-		fuse_reply_err(req, EPERM);
-	else if (flags & ACL_TAKES_SET_GID)
-		fuse_reply_err(req, acl_set_without_set_gid(passthrough_of(req), inode.inode->fd, name, value, size) < 0 ? errno : 0);
-	else
-		fuse_reply_err(req, setxattr(magic_path(inode.inode->fd).name, name, value, size, flags) < 0 ? errno : 0);
-}
-
-static void reply_xattr(fuse_req_t req, const char *value, ssize_t n, size_t size)
-{
-	if (n < 0)
-		fuse_reply_err(req, errno);
-	else if (size == 0)
-		fuse_reply_xattr(req, (size_t)n);
-	else
-		fuse_reply_buf(req, value, (size_t)n);
-}
-
-void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size)
-{
-	auto_inode inode = inode_of(req, id);
-	auto_free char *value = NULL;
-
-	if (!inode.inode) {
-		fuse_reply_err(req, inodes_is_virtual(id) ? ENODATA : ENOENT);
-		return;
-	}
-	if (inode.inode->type == S_IFLNK) {
-		fuse_reply_err(req, ENODATA);
-		return;
-	}
-	if (size > XATTR_SIZE_MAX)
-		size = XATTR_SIZE_MAX;
-	value = malloc(size ? size : 1);
-	if (!value)
-		fuse_reply_err(req, ENOMEM);
-	else
-		reply_xattr(req, value, getxattr(magic_path(inode.inode->fd).name, name, value, size), size);
-}
-
-void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size)
-{
-	auto_inode inode = inode_of(req, id);
-	auto_free char *value = NULL;
-
-	if (!inode.inode || inode.inode->type == S_IFLNK) {
-		if (size == 0)
-			fuse_reply_xattr(req, 0);
-		else
-			fuse_reply_buf(req, NULL, 0);
-		return;
-	}
-	if (size > XATTR_LIST_MAX)
-		size = XATTR_LIST_MAX;
-	value = malloc(size ? size : 1);
-	if (!value)
-		fuse_reply_err(req, ENOMEM);
-	else
-		reply_xattr(req, value, listxattr(magic_path(inode.inode->fd).name, value, size), size);
-}
-
-void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name)
-{
-	auto_inode inode = inode_of(req, id);
-
-	if (!inode.inode)
-		fuse_reply_err(req, no_inode(id));
-	else if (inode.inode->type == S_IFLNK)
-		fuse_reply_err(req, EPERM);
-	else
-		fuse_reply_err(req, removexattr(magic_path(inode.inode->fd).name, name) < 0 ? errno : 0);
 }

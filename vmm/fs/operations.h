@@ -113,6 +113,9 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
 void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int which, struct fuse_file_info *fi);
 void op_statfs(fuse_req_t req, fuse_ino_t id);
+
+/* extended_attributes.c */
+#define XATTRS_PREFIX_ON_HOST "user.cella." /* of attributes that the guest does not see by their names */
 void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags);
 void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size);
