@@ -44,7 +44,7 @@ static const char *const links[][2] = {
 	{ "pts/ptmx", "ptmx" },
 };
 
-/* In a user namespace, or on a shared directory, mknod(2) is refused: a node in the guest's /dev is bound instead. */
+/* In a user namespace, or where the host has no attributes for it, mknod(2) is refused: a node in the guest's /dev is bound instead. */
 static int bind_node(int parent, const char *name, int guest_dev, const char *guest_name)
 {
 	auto_fd source = open_tree(guest_dev, guest_name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

@@ -17,7 +17,7 @@ static void reply_stat(fuse_req_t req, fuse_ino_t id, const struct inode *inode)
 	fs_current_request()->attribute_flags = acl_flags(passthrough_of(req), inode ? inode->fd : -1, inode ? inode->type : S_IFDIR);
 	if (!inode && !inodes_is_virtual(id))
 		fuse_reply_err(req, ENOENT);
-	else if (inode && fstatat(inode->fd, "", &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+	else if (inode && devices_stat(passthrough_of(req), inode->fd, &st) < 0)
 		fuse_reply_err(req, errno);
 	else
 		fuse_reply_attr(req, &st, TIMEOUT_SECONDS);
@@ -54,7 +54,6 @@ static int set_size(fuse_req_t req, const struct inode *inode, off_t size, struc
 
 static int set_owner_and_mode(struct passthrough *fs, const struct inode *inode, const struct stat *attr, int which)
 {
-	struct magic_path path = magic_path(inode->fd);
 	uid_t uid = which & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
 	gid_t gid = which & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
 	int ret = 0;
@@ -64,7 +63,7 @@ static int set_owner_and_mode(struct passthrough *fs, const struct inode *inode,
 		ret = fchownat(inode->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
 	/* After the owner: chown(2) may clear set-id bits that the caller wants to set. */
 	if (ret == 0 && which & FUSE_SET_ATTR_MODE)
-		ret = fchmodat(fs->proc_self_fd, path.name, attr->st_mode & 07777, 0);
+		ret = devices_change_mode(fs, inode->fd, attr->st_mode & 07777);
 	pthread_mutex_unlock(&fs->modes);
 	return ret;
 }

@@ -121,7 +121,11 @@ static int list_directory(struct listing *listing, struct handle *handle, off_t 
 		while (at < n && room) {
 			const struct kernel_dirent *entry = (const struct kernel_dirent *)(buf + at);
 
-			room = add_entry(listing, entry->d_name, entry->d_ino, entry->d_type, entry->d_off);
+			unsigned char type = entry->d_type;
+
+			if (!listing->plus)
+				type = devices_entry_type(passthrough_of(listing->req), handle->fd, entry->d_name, type);
+			room = add_entry(listing, entry->d_name, entry->d_ino, type, entry->d_off);
 			at += entry->d_reclen;
 		}
 	}

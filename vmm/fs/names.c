@@ -18,7 +18,7 @@ static int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *e
 	int ret;
 
 	memset(entry, 0, sizeof(*entry));
-	if (fstatat(fd, "", &entry->attr, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) {
+	if (devices_stat(fs, fd, &entry->attr) < 0) {
 		ret = errno;
 		close(fd);
 		return ret;
@@ -152,7 +152,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	if (S_ISSOCK(mode))
 		CREATE_BOUND_AND_REPLY(req, parent, name, bound, sockets_make(fs, dir.inode->fd, name, mode, &bound));
 	else
-		CREATE_AND_REPLY(req, parent, name, mknodat(dir.inode->fd, name, mode, rdev));
+		CREATE_AND_REPLY(req, parent, name, devices_make(fs, dir.inode->fd, name, mode, rdev));
 }
 
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)

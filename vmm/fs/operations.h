@@ -85,6 +85,15 @@ uint32_t acl_flags(const struct passthrough *fs, int fd, mode_t type);
 int acl_set_without_set_gid(struct passthrough *fs, int fd, const char *name, const char *value, size_t size);
 
 /*
+ * devices.c: like mknodat(2) of anything but a socket, fstat(2) and chmod(2) of the file behind fd (any descriptor), with the
+ * guest's device nodes as what they are in the guest; 0, or -1 with errno. And the type of a directory's entry, DT_*.
+ */
+int devices_make(struct passthrough *fs, int directory, const char *name, mode_t mode, dev_t rdev);
+int devices_stat(struct passthrough *fs, int fd, struct stat *st);
+int devices_change_mode(struct passthrough *fs, int fd, mode_t mode);
+unsigned char devices_entry_type(struct passthrough *fs, int directory, const char *name, unsigned char type);
+
+/*
  * sockets.c: a socket's file, as mknodat(2) makes it, and *ret_bound, which sockets_keep takes for its inode; -1: nobody can be
  * bound to it. 0, or -1 with errno.
  */

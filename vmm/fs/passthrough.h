@@ -35,6 +35,7 @@ struct passthrough {
 	pthread_mutex_t sockets; /* every inode's socket */
 	int visitors; /* an epoll instance of those that listen: readable when somebody connects; owned */
 	_Atomic bool own_kernel; /* the guest's has the patches of guest-kernel; set before it asks for anything else */
+	_Atomic bool has_devices; /* the guest has made or seen a device node: devices.c */
 	struct table handles;
 	struct share *shares; /* owned */
 	int proc_self_fd;     /* owned */
