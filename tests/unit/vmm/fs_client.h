@@ -93,15 +93,21 @@ static inline void make_directory(char *directory, char path[64])
 	snprintf(path, 64, "%s/file", directory);
 }
 
-/* Starts a server that shares the directory; the node of the file in it. */
-static inline uint64_t share_file(const char *directory)
+/* Starts a server that shares the directory; its node. */
+static inline uint64_t share_directory_at(const char *directory)
 {
 	char name[SHARE_DIRECTORY_MAX];
 
 	start_server();
 	share("share", directory);
 	assert_int_equal(look_up(shares_beside(directory, name), "share"), 0);
-	assert_int_equal(look_up(reply.entry.nodeid, "file"), 0);
+	return reply.entry.nodeid;
+}
+
+/* The same, but the node of the file in it. */
+static inline uint64_t share_file(const char *directory)
+{
+	assert_int_equal(look_up(share_directory_at(directory), "file"), 0);
 	return reply.entry.nodeid;
 }
 

@@ -13,15 +13,10 @@ static uint64_t parent;
 
 static int set_up(void **state)
 {
-	char name[SHARE_DIRECTORY_MAX];
-
 	(void)state;
 	assert_int_equal(chdir("/proc/self/fd"), 0); /* as the jail is in */
 	make_directory(directory, path);
-	start_server();
-	share("share", directory);
-	assert_int_equal(look_up(shares_beside(directory, name), "share"), 0);
-	parent = reply.entry.nodeid;
+	parent = share_directory_at(directory);
 	return 0;
 }
 

@@ -15,13 +15,8 @@ static uint64_t parent;
 
 static void start(uint32_t flags2)
 {
-	char name[SHARE_DIRECTORY_MAX];
-
 	init_flags2 = flags2;
-	start_server();
-	share("share", directory);
-	assert_int_equal(look_up(shares_beside(directory, name), "share"), 0);
-	parent = reply.entry.nodeid;
+	parent = share_directory_at(directory);
 }
 
 static int set_up(void **state)
