@@ -16,7 +16,7 @@ enum tail {
 	TAIL_NAME,	/* one name */
 	TAIL_TWO_NAMES, /* rename */
 	TAIL_NAME_TARGET, /* symlink: a name, then any string */
-	TAIL_KEY,	/* an extended attribute's name */
+	TAIL_KEY,	/* any string but an empty one, such as an extended attribute's name */
 	TAIL_SETXATTR,	/* its name and value */
 	TAIL_WRITE,	/* data */
 	TAIL_IOCTL,	/* its argument */
@@ -72,6 +72,7 @@ static const struct rule rules[] = {
 	RULE(FUSE_FALLOCATE, sizeof(struct fuse_fallocate_in), TAIL_NONE),
 	RULE(FUSE_READDIRPLUS, sizeof(struct fuse_read_in), TAIL_NONE),
 	RULE(FUSE_RENAME2, sizeof(struct fuse_rename2_in), TAIL_TWO_NAMES),
+	RULE(FUSE_TMPFILE, sizeof(struct fuse_create_in), TAIL_KEY), /* a string that names nothing */
 	RULE(FUSE_LSEEK, sizeof(struct fuse_lseek_in), TAIL_NONE),
 	RULE(FUSE_COPY_FILE_RANGE, sizeof(struct fuse_copy_file_range_in), TAIL_NONE),
 };

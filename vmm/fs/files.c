@@ -56,30 +56,54 @@ void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 		handle_release(passthrough_of(req), fi->fh);
 }
 
+static bool is_unnamed(int flags)
+{
+	return (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+/* O_EXCL as the guest asked: without it an existing file is opened, but never through a symbolic link. -1 with errno. */
+static int create_file(fuse_req_t req, int directory, const char *name, mode_t mode, int flags)
+{
+	int how = host_flags(flags) | (flags & O_EXCL) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, fd = -1;
+
+	errno = EPERM;
+	if (caller_become(req) == 0)
+		fd = is_unnamed(flags) ? openat(directory, ".", how | O_TMPFILE, mode) : openat(directory, name, how | O_CREAT, mode);
+	caller_leave(req);
+	return fd;
+}
+
+/* The new file's entry; one without a name has none in the directory. 0 or errno. */
+static int find_created(fuse_req_t req, fuse_ino_t parent, const char *name, int fd, int flags, struct fuse_entry_param *entry)
+{
+	struct passthrough *fs = passthrough_of(req);
+	struct magic_path path = magic_path(fd);
+	int path_fd;
+
+	if (!is_unnamed(flags))
+		return lookup_child(req, parent, name, entry);
+	path_fd = openat(fs->proc_self_fd, path.name, O_PATH | O_CLOEXEC);
+	return path_fd < 0 ? errno : make_entry(fs, path_fd, entry);
+}
+
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct passthrough *fs = passthrough_of(req);
 	auto_inode dir = inode_of(req, parent);
 	struct fuse_entry_param entry;
 	int64_t number;
-	int fd = -1, error;
+	int fd, error;
 
 	if (!dir.inode) {
 		fuse_reply_err(req, no_inode(parent));
 		return;
 	}
-	errno = EPERM;
-	/* O_EXCL as the guest asked: without it an existing file is opened, but never through a symbolic link. */
-	if (caller_become(req) == 0)
-		fd = openat(dir.inode->fd, name,
-			    host_flags(fi->flags) | (fi->flags & O_EXCL) | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-			    mode);
-	caller_leave(req);
+	fd = create_file(req, dir.inode->fd, name, mode, fi->flags);
 	if (fd < 0) {
 		fuse_reply_err(req, errno);
 		return;
 	}
-	error = lookup_child(req, parent, name, &entry);
+	error = find_created(req, parent, name, fd, fi->flags, &entry);
 	if (error) {
 		close(fd);
 		fuse_reply_err(req, error);

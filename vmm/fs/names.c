@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Fills entry for the file behind fd (taken); its lookup count grows. 0 or errno. */
-static int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *entry)
+int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *entry)
 {
 	struct inode *inode;
 	int ret;

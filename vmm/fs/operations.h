@@ -54,7 +54,8 @@ void handle_release(struct passthrough *fs, uint64_t number);
 int caller_become(fuse_req_t req);
 void caller_leave(fuse_req_t req);
 
-/* Fills in the entry `name` of a directory, counted as looked up. 0 or an errno value. */
+/* names.c: fill in the entry of the file behind fd (taken), or `name` of a directory, counted as looked up. 0 or an errno value. */
+int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *entry);
 int lookup_child(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_entry_param *entry);
 
 /* virtual.c: the attributes of a virtual directory. */

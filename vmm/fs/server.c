@@ -283,9 +283,20 @@ static void reply_error(struct fs_request *request, int error)
 		log_warn_limited("fs: a request leaves no room for an answer");
 }
 
+/* libfuse before 3.17 does not know the one operation that is like another in all but a flag: op_create. */
+static void rename_operation(struct fuse_in_header *in)
+{
+	struct fuse_create_in *create = (struct fuse_create_in *)(in + 1);
+
+	if (in->opcode != FUSE_TMPFILE)
+		return;
+	in->opcode = FUSE_CREATE;
+	create->flags |= O_TMPFILE;
+}
+
 void fs_server_handle(struct fs_server *server, struct fs_request *request)
 {
-	struct fuse_buf buf = { .size = request->len, .mem = (void *)request->data };
+	struct fuse_buf buf = { .size = request->len, .mem = request->data };
 	int ret;
 
 	request->written = 0;
@@ -297,6 +308,7 @@ void fs_server_handle(struct fs_server *server, struct fs_request *request)
 	} else if (ret == 0) {
 		if (((const struct fuse_in_header *)request->data)->opcode == FUSE_INIT)
 			server->fs.own_kernel = has_own_kernel(request);
+		rename_operation(request->data);
 		pthread_rwlock_rdlock(&server->session_lock);
 		fuse_session_process_buf(server->session, &buf);
 		pthread_rwlock_unlock(&server->session_lock);

@@ -28,7 +28,7 @@
 struct fs_server;
 
 struct fs_request {
-	const void *data; /* the request, a private copy, 8-byte aligned */
+	void *data; /* the request, a private copy, 8-byte aligned, which the server may change */
 	size_t len;
 	const struct iovec *reply; /* guest memory for the reply */
 	size_t nreply;
