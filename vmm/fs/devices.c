@@ -92,8 +92,11 @@ static int make_file(struct passthrough *fs, int directory, const char *name, mo
 	if (fd < 0)
 		return -1;
 	if (write_device(fd, &device) < 0) {
+		int error = errno;
+
 		(void)unlinkat(directory, name, 0);
-		errno = EPERM; /* as mknod(2) says where there are no device nodes */
+		/* Where the host has no attributes there are no device nodes: mknod(2). */
+		errno = error == EOPNOTSUPP ? EPERM : error;
 		return -1;
 	}
 	fs->has_devices = true;
