@@ -5,9 +5,9 @@
  * the node has the sticky bit itself. Without that bit a file costs nothing more. A whiteout (character device 0:0), which the host
  * lets anybody make, is one there, too.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -76,15 +76,20 @@ static int set(fuse_req_t req, int fd, const char *name, const char *value, size
 	return setxattr(magic_path(fd).name, on_host, value, size, flags);
 }
 
+/* Whether the file can have attributes changed; otherwise the guest has its answer. */
+static bool may_change(fuse_req_t req, fuse_ino_t id, const struct inode *inode)
+{
+	if (inode && inode->type != S_IFLNK)
+		return true;
+	fuse_reply_err(req, inode ? EPERM : no_inode(id));
+	return false;
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags)
 {
 	auto_inode inode = inode_of(req, id);
 
-	if (!inode.inode)
-		fuse_reply_err(req, no_inode(id));
-	else if (inode.inode->type == S_IFLNK)
-		fuse_reply_err(req, EPERM);
-	else
+	if (may_change(req, id, inode.inode))
 		fuse_reply_err(req, set(req, inode.inode->fd, name, value, size, flags) < 0 ? errno : 0);
 }
 
@@ -155,10 +160,6 @@ void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name)
 {
 	auto_inode inode = inode_of(req, id);
 
-	if (!inode.inode)
-		fuse_reply_err(req, no_inode(id));
-	else if (inode.inode->type == S_IFLNK)
-		fuse_reply_err(req, EPERM);
-	else
+	if (may_change(req, id, inode.inode))
 		fuse_reply_err(req, remove_one(inode.inode->fd, name) < 0 ? errno : 0);
 }

@@ -104,7 +104,14 @@ static inline uint64_t share_directory_at(const char *directory)
 	return reply.entry.nodeid;
 }
 
-/* The same, but the node of the file in it. */
+/* The same with a new directory; path: of the file that the test may put into it. */
+static inline uint64_t share_new_directory(char *directory, char path[64])
+{
+	make_directory(directory, path);
+	return share_directory_at(directory);
+}
+
+/* As share_directory_at, but the node of the file in the directory. */
 static inline uint64_t share_file(const char *directory)
 {
 	assert_int_equal(look_up(share_directory_at(directory), "file"), 0);

@@ -15,8 +15,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	assert_int_equal(chdir("/proc/self/fd"), 0); /* as the jail is in */
-	make_directory(directory, path);
-	parent = share_directory_at(directory);
+	parent = share_new_directory(directory, path);
 	return 0;
 }
 
