@@ -2,10 +2,12 @@
 /*
  * compact IN OUT: an ELF kernel with its program headers and what they load, and nothing else. Runs of filler of 64 KiB
  * or more (the linker pads text to 2 MiB boundaries, with int3 or zeros) are left out: the loader has less to copy and
- * the guest less to hold. What was int3 there reads as zeros then. Runs at build time on a file that we have just made.
+ * the guest less to hold. What was int3 there reads as zeros then. The jump table is sorted, which Linux would do at
+ * every boot (patches/sorted-jump-table.patch). Runs at build time on a file that we have just made.
  */
 #include <elf.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +72,100 @@ static void split(struct image *image, const Elf64_Phdr *segment)
 	}
 	if (segment->p_memsz > start)
 		add_segment(image, segment, start, segment->p_filesz - start, segment->p_memsz - start);
+}
+
+/* Linux' struct jump_entry (include/linux/jump_label.h, CONFIG_HAVE_ARCH_JUMP_LABEL_RELATIVE): each field is relative to itself. */
+struct jump_entry {
+	int32_t code;
+	int32_t target;
+	int64_t key; /* its two lowest bits are flags */
+};
+
+/* The same with addresses. */
+struct jump {
+	uint64_t code, target, key;
+};
+
+static int compare_jumps(const void *left, const void *right)
+{
+	const struct jump *a = left, *b = right;
+	uint64_t a_key = a->key & ~3UL, b_key = b->key & ~3UL;
+
+	if (a_key != b_key)
+		return a_key < b_key ? -1 : 1;
+	return a->code < b->code ? -1 : a->code > b->code;
+}
+
+static void sort_jumps(struct jump_entry *entries, size_t n, uint64_t address)
+{
+	struct jump *jumps = calloc(n + 1, sizeof(*jumps));
+
+	if (!jumps)
+		die("no memory");
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = address + i * sizeof(*entries);
+
+		jumps[i].code = at + (uint64_t)entries[i].code;
+		jumps[i].target = at + offsetof(struct jump_entry, target) + (uint64_t)entries[i].target;
+		jumps[i].key = at + offsetof(struct jump_entry, key) + (uint64_t)entries[i].key;
+	}
+	qsort(jumps, n, sizeof(*jumps), compare_jumps);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = address + i * sizeof(*entries);
+
+		entries[i].code = (int32_t)(jumps[i].code - at);
+		entries[i].target = (int32_t)(jumps[i].target - at - offsetof(struct jump_entry, target));
+		entries[i].key = (int64_t)(jumps[i].key - at - offsetof(struct jump_entry, key));
+	}
+	free(jumps);
+}
+
+/* What of the file is loaded to len bytes at address; null if nothing is. */
+static void *loaded_at(const struct image *image, uint64_t address, uint64_t len)
+{
+	const Elf64_Ehdr *header = (const Elf64_Ehdr *)image->bytes;
+	const Elf64_Phdr *segments = (const Elf64_Phdr *)(image->bytes + header->e_phoff);
+
+	for (unsigned int i = 0; i < header->e_phnum; i++)
+		if (segments[i].p_type == PT_LOAD && address >= segments[i].p_vaddr &&
+		    address - segments[i].p_vaddr <= segments[i].p_filesz &&
+		    len <= segments[i].p_filesz - (address - segments[i].p_vaddr))
+			return image->bytes + segments[i].p_offset + (address - segments[i].p_vaddr);
+	return NULL;
+}
+
+/* The address of a symbol; 0 if there is none. */
+static uint64_t symbol(const struct image *image, const char *name)
+{
+	const Elf64_Ehdr *header = (const Elf64_Ehdr *)image->bytes;
+	const Elf64_Shdr *sections = (const Elf64_Shdr *)(image->bytes + header->e_shoff);
+
+	if (header->e_shoff + header->e_shnum * sizeof(*sections) > image->size)
+		die("the sections lie outside of the file");
+	for (unsigned int i = 0; i < header->e_shnum; i++) {
+		const Elf64_Shdr *section = &sections[i], *strings;
+		const Elf64_Sym *symbols = (const Elf64_Sym *)(image->bytes + section->sh_offset);
+
+		if (section->sh_type != SHT_SYMTAB || section->sh_link >= header->e_shnum)
+			continue;
+		strings = &sections[section->sh_link];
+		if (section->sh_offset + section->sh_size > image->size || strings->sh_offset + strings->sh_size > image->size)
+			die("a section lies outside of the file");
+		for (size_t j = 0; j < section->sh_size / sizeof(*symbols); j++)
+			if (!strcmp((const char *)image->bytes + strings->sh_offset + symbols[j].st_name, name))
+				return symbols[j].st_value;
+	}
+	return 0;
+}
+
+static void sort_jump_table(struct image *image)
+{
+	uint64_t start = symbol(image, "__start___jump_table"), stop = symbol(image, "__stop___jump_table");
+	void *table = stop > start ? loaded_at(image, start, stop - start) : NULL;
+
+	if (!table)
+		die("there is no jump table");
+	sort_jumps(table, (stop - start) / sizeof(struct jump_entry), start);
 }
 
 static void load(struct image *image, const char *path)
@@ -146,9 +242,11 @@ int main(int argc, char **argv)
 	if (memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_phoff + header.e_phnum * sizeof(*segments) > image.size)
 		die("not an ELF file");
 	segments = (const Elf64_Phdr *)(image.bytes + header.e_phoff);
-	for (unsigned int i = 0; i < header.e_phnum; i++) {
+	for (unsigned int i = 0; i < header.e_phnum; i++)
 		if (segments[i].p_offset + segments[i].p_filesz > image.size)
 			die("a segment lies outside of the file");
+	sort_jump_table(&image);
+	for (unsigned int i = 0; i < header.e_phnum; i++) {
 		if (segments[i].p_type == PT_LOAD)
 			split(&image, &segments[i]);
 		else if (segments[i].p_type == PT_NOTE)
