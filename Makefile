@@ -3,6 +3,7 @@
 # make check      all tests; check-unit: those that need neither root nor KVM
 # make fuzz       builds and runs the fuzz targets, FUZZ_SECONDS=60 each
 # make bench      measures against crun, runc and runsc, in the emulated host
+# make profile    where a cold boot's instructions and exits go, in the emulated host
 # make lint install clean
 #
 # B=build V=1 WERROR=1 SAN=address,undefined ARCH=x86_64 CC=gcc prefix=/usr/local DESTDIR=
@@ -55,7 +56,7 @@ all: $(PROGRAMS)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all unit demo check check-unit check-integration fuzz bench lint install clean guest deps
+.PHONY: all unit demo check check-unit check-integration fuzz bench profile lint install clean guest deps
 
 $(B)/cella-vmm: $(B)/vmm/main.o $(VMM) $(B)/lib.a
 	$(call say,LD,$@)
@@ -149,6 +150,9 @@ demo: deps
 
 bench: deps all guest
 	$(Q)tests/bench/bench $(B)
+
+profile: deps all guest
+	$(Q)tests/bench/boot-profile $(B)
 
 FUZZ_SECONDS ?= 60
 fuzz:
