@@ -6,12 +6,14 @@
 # make profile    where a cold boot's instructions and exits go, in the emulated host
 # make lint install clean
 #
-# B=build V=1 WERROR=1 SAN=address,undefined ARCH=x86_64 CC=gcc prefix=/usr/local DESTDIR=
+# B=build V=1 WERROR=1 SAN=address,undefined TRAP=undefined ARCH=x86_64 CC=gcc prefix=/usr/local DESTDIR=
 
 VERSION := 0.1.0
 ARCH ?= x86_64
 SAN ?=
-B ?= build$(if $(SAN),-san)
+# What SAN=undefined finds, without a run-time library: static programs that end there, so that real containers can be run with them.
+TRAP ?=
+B ?= build$(if $(SAN),-san)$(if $(TRAP),-trap)
 V ?= 0
 WERROR ?= 0
 prefix ?= /usr/local
@@ -23,7 +25,8 @@ say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla -Wundef \
 	-Wpointer-arith -Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
-SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2) \
+	$(if $(TRAP),-fsanitize=$(TRAP) -fsanitize-undefined-trap-on-error)
 # Sanitizers need the dynamic libc; the programs that are shipped are static.
 LINK := $(if $(SAN),,-static-pie)
 CFLAGS ?= -O2 -g
