@@ -11,7 +11,7 @@
 VERSION := 0.1.0
 ARCH ?= x86_64
 SAN ?=
-# What SAN=undefined finds, without a run-time library: static programs that end there, so that real containers can be run with them.
+# What SAN=undefined finds, without a run-time library: static programs that end there, for real containers.
 TRAP ?=
 B ?= build$(if $(SAN),-san)$(if $(TRAP),-trap)
 V ?= 0

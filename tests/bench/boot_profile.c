@@ -70,7 +70,7 @@ struct function {
 struct call {
 	struct function *function;
 	uint64_t instructions, calls;
-	struct call *first, *next, *caller;
+	struct call *first, *next;
 };
 
 /* A straight run of instructions, as QEMU translates them. */
@@ -108,7 +108,7 @@ static struct call *call_of(struct call *caller, struct function *function)
 	call = calloc(1, sizeof(*call));
 	if (!call)
 		abort();
-	*call = (struct call){ .function = function, .caller = caller, .next = caller->first };
+	*call = (struct call){ .function = function, .next = caller->first };
 	caller->first = call;
 	return call;
 }
