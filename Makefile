@@ -169,7 +169,8 @@ $(B)/guest/vmlinux: guest-kernel/build guest-kernel/compact.c guest-kernel/check
 		$(wildcard guest-kernel/config/*.config guest-kernel/patches/*.patch)
 	$(call say,GUEST,kernel)
 	@mkdir -p $(@D)
-	$(Q)dir=$$(guest-kernel/build) && cp $$dir/vmlinux $@ && cp $$dir/config $(@D)/config && cp $$dir/fragments $(@D)/fragments
+	$(Q)dir=$$(guest-kernel/build) && cp $$dir/vmlinux $@ && cp $$dir/config $(@D)/config && cp $$dir/fragments $(@D)/fragments && \
+		cp $$dir/System.map $(@D)/System.map
 
 $(B)/guest/initramfs.cpio: $(B)/cella-agent rootfs-builder/build
 	$(call say,GUEST,initramfs)
