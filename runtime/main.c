@@ -95,7 +95,7 @@ int main(int argc, char **argv)
 	if (io_fill_standard_fds() < 0)
 		return 1;
 	if (standin_requested())
-		return standin_main();
+		return standin_main(argc > 0 ? argv[0] : "");
 	first = options_parse(global_options, ARRAY_SIZE(global_options), &runtime, argc, argv, &err);
 	if (first < 0)
 		return runtime_fail(&err, 1);

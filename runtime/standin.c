@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
@@ -461,7 +462,15 @@ static void open_log(const struct standin *standin)
 		log_init_fd("cella", -1, LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
 }
 
-int standin_main(void)
+/* What ps and pgrep go by is the program that this process stands for; the arguments are its own already. */
+static void take_name(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	prctl(PR_SET_NAME, slash ? slash + 1 : program);
+}
+
+int standin_main(const char *program)
 {
 	static struct standin standin; /* large; one per process */
 	struct err err;
@@ -469,6 +478,7 @@ int standin_main(void)
 	if (read_job(&standin) < 0)
 		return 1;
 	unsetenv(VARIABLE);
+	take_name(program);
 	open_log(&standin);
 	memset(&err, 0, sizeof(err));
 	if (set_up(&standin, &err) < 0) {

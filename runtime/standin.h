@@ -85,6 +85,6 @@ int standin_commit(int report, struct err *err) must_check;
 
 /* For main(): whether this process was executed to be a stand-in, and then its life. */
 bool standin_requested(void);
-int standin_main(void);
+int standin_main(const char *program);
 
 #endif
