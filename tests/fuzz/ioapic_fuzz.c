@@ -14,9 +14,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	ioapic_init(&ioapic, -1, PINS);
 	for (; size >= 6; data += 6, size -= 6) {
-		uint32_t value = (uint32_t)data[2] << 24 | (uint32_t)data[3] << 16 | (uint32_t)data[4] << 8 | data[5];
+		uint64_t value = (uint64_t)data[2] << 56 | (uint64_t)data[3] << 48 | (uint64_t)data[4] << 40 | (uint64_t)data[5] << 32 |
+				 (uint64_t)data[2] << 24 | (uint64_t)data[3] << 16 | (uint64_t)data[4] << 8 | data[5];
+		uint64_t offset = data[1] & 16 ? 0x400 + (uint64_t)data[0] * 4 + (data[1] >> 5) : data[0] & 0x3f;
 
-		ioapic_access(&ioapic, data[0] & 0x3f, &value, data[1] & 8 ? 1U << (data[1] & 3) : 4, data[1] & 4);
+		ioapic_access(&ioapic, offset, &value, data[1] & 8 ? 1U << (data[1] & 3) : 4, data[1] & 4);
 	}
 	for (unsigned int i = 0; i < PINS; i++) {
 		struct kvm_irq_routing_entry route;

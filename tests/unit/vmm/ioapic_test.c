@@ -6,6 +6,7 @@
 
 #define PINS 4
 #define REDIRECTION 0x10
+#define DIRECT 0x400
 
 static struct ioapic ioapic;
 
@@ -92,13 +93,46 @@ static void test_registers_that_do_not_exist(void **state)
 	assert_memory_equal(before.entries, ioapic.entries, sizeof(before.entries));
 	/* 3.1: 32 bits at a time, two places. */
 	ioapic_access(&ioapic, 0, &byte, 1, true);
-	for (uint64_t offset = 4; offset < IOAPIC_WINDOW; offset += 4) {
-		uint32_t value = 0x31;
+	for (uint64_t offset = 1; offset < IOAPIC_WINDOW; offset++) {
+		uint64_t index = (offset - DIRECT) / 4, value = 0x31;
 
-		if (offset != 0x10)
-			ioapic_access(&ioapic, offset, &value, 4, true);
+		if (offset != 0x10 && !(offset >= DIRECT && offset % 4 == 0 && index >= REDIRECTION && index < REDIRECTION + 2 * PINS))
+			for (unsigned int len = 1; len <= 8; len *= 2)
+				ioapic_access(&ioapic, offset, &value, len, true);
+	}
+	/* Both halves at once from a place where no entry begins, and reads of 64 bits. */
+	for (uint64_t offset = DIRECT; offset < IOAPIC_WINDOW; offset += 8) {
+		uint64_t value = 0x31;
+
+		ioapic_access(&ioapic, offset + 4, &value, 8, true);
+		ioapic_access(&ioapic, offset, &value, 8, false);
+		assert_int_equal(value, 0x31);
 	}
 	assert_memory_equal(before.entries, ioapic.entries, sizeof(before.entries));
+}
+
+/* Each register in a place of its own, and an entry in one write. */
+static void test_registers_without_a_window(void **state)
+{
+	struct kvm_irq_routing_entry route;
+	uint64_t entry = 0x1200000000000031;
+	uint32_t value = 0;
+
+	(void)state;
+	ioapic_access(&ioapic, DIRECT + 4, &value, 4, false);
+	assert_int_equal(value, 0x11 | (PINS - 1) << 16);
+	ioapic_access(&ioapic, DIRECT + 4 * (REDIRECTION + 2 * 2), &entry, 8, true);
+	assert_int_equal(get(REDIRECTION + 4), 0x31);
+	assert_int_equal(get(REDIRECTION + 5), 0x12000000);
+	assert_true(ioapic_route(&ioapic, 2, &route));
+	assert_int_equal(route.u.msi.address_lo, 0xfee12000);
+	value = 0x32 | 1 << 16 | 1 << 14;
+	ioapic_access(&ioapic, DIRECT + 4 * (REDIRECTION + 2 * 2), &value, 4, true);
+	assert_false(ioapic_route(&ioapic, 2, &route));
+	ioapic_access(&ioapic, DIRECT + 4 * (REDIRECTION + 2 * 2), &value, 4, false);
+	assert_int_equal(value, 0x32 | 1 << 16);
+	ioapic_access(&ioapic, DIRECT + 4 * (REDIRECTION + 2 * PINS), &value, 4, false);
+	assert_int_equal(value, 0xffffffff);
 }
 
 static void test_its_state_comes_back(void **state)
@@ -130,4 +164,4 @@ static void test_its_state_comes_back(void **state)
 
 TESTS(T(test_it_has_the_pins_that_were_asked_for_all_masked), T(test_an_entry_becomes_its_message),
       T(test_the_guest_cannot_set_what_is_the_chips), T(test_registers_that_do_not_exist),
-      T(test_its_state_comes_back))
+      T(test_registers_without_a_window), T(test_its_state_comes_back))

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define PHANDLE_IOAPIC 1
+#define IOAPIC_COMPATIBLE "cella,ioapic\0intel,ce4100-ioapic" /* two strings: ours has more (ioapic.h) */
 #define IRQ_EDGE_RISING 3 /* second interrupt cell of intel,ce4100-ioapic */
 
 static int add_cpus(void *fdt, unsigned int n)
@@ -50,7 +51,7 @@ static int add_ioapic(void *fdt)
 {
 	int ret = fdt_begin_node(fdt, "ioapic@fec00000");
 
-	ret = ret ? ret : fdt_property_string(fdt, "compatible", "intel,ce4100-ioapic");
+	ret = ret ? ret : fdt_property(fdt, "compatible", IOAPIC_COMPATIBLE, sizeof(IOAPIC_COMPATIBLE));
 	ret = ret ? ret : fdt_property(fdt, "interrupt-controller", NULL, 0);
 	ret = ret ? ret : fdt_property_u32(fdt, "#interrupt-cells", 2);
 	ret = ret ? ret : fdt_property_u32(fdt, "phandle", PHANDLE_IOAPIC);

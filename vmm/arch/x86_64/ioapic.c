@@ -12,6 +12,7 @@
 /* 82093AA, 3.1: the two registers that are mapped, and the ones behind them. */
 #define OFFSET_SELECT 0x00
 #define OFFSET_WINDOW 0x10
+#define OFFSET_DIRECT 0x400 /* ours: ioapic.h */
 #define REG_ID 0x00
 #define REG_VERSION 0x01
 #define REG_ARBITRATION 0x02
@@ -105,12 +106,10 @@ static void raise_after_unmask(const struct ioapic *ioapic, unsigned int pin)
 		log_warn_limited("ioapic: raise pin %u: %s", pin, strerror(-ret));
 }
 
-static void write_entry(struct ioapic *ioapic, unsigned int pin, bool high, uint32_t value)
+static void write_entry(struct ioapic *ioapic, unsigned int pin, uint64_t entry)
 {
-	uint64_t old = ioapic->entries[pin], entry;
-	unsigned int shift = high ? 32 : 0;
+	uint64_t old = ioapic->entries[pin];
 
-	entry = (old & ~(0xffffffffULL << shift)) | (uint64_t)value << shift;
 	entry &= ~ENTRY_READ_ONLY;
 	ioapic->entries[pin] = entry;
 	/* What a masked pin says is nobody's business: most writes at boot end here. */
@@ -122,52 +121,89 @@ static void write_entry(struct ioapic *ioapic, unsigned int pin, bool high, uint
 		raise_after_unmask(ioapic, pin);
 }
 
-static uint32_t read_register(const struct ioapic *ioapic)
+static void write_half(struct ioapic *ioapic, unsigned int pin, bool high, uint32_t value)
 {
-	unsigned int pin = (ioapic->index - REG_REDIRECTION) / 2;
+	unsigned int shift = high ? 32 : 0;
 
-	switch (ioapic->index) {
+	write_entry(ioapic, pin, (ioapic->entries[pin] & ~(0xffffffffULL << shift)) | (uint64_t)value << shift);
+}
+
+static uint32_t read_register(const struct ioapic *ioapic, uint32_t index)
+{
+	unsigned int pin = (index - REG_REDIRECTION) / 2;
+
+	switch (index) {
 	case REG_ID:
 	case REG_ARBITRATION:
 		return (uint32_t)ioapic->id << ID_SHIFT;
 	case REG_VERSION:
 		return VERSION | (ioapic->npins - 1) << 16;
 	}
-	if (ioapic->index < REG_REDIRECTION || pin >= ioapic->npins)
+	if (index < REG_REDIRECTION || pin >= ioapic->npins)
 		return 0xffffffff;
-	return (uint32_t)(ioapic->entries[pin] >> (ioapic->index & 1 ? 32 : 0));
+	return (uint32_t)(ioapic->entries[pin] >> (index & 1 ? 32 : 0));
 }
 
-static void write_register(struct ioapic *ioapic, uint32_t value)
+static void write_register(struct ioapic *ioapic, uint32_t index, uint32_t value)
 {
-	unsigned int pin = (ioapic->index - REG_REDIRECTION) / 2;
+	unsigned int pin = (index - REG_REDIRECTION) / 2;
 
-	if (ioapic->index == REG_ID)
+	if (index == REG_ID)
 		ioapic->id = value >> ID_SHIFT & ID_MASK;
-	else if (ioapic->index >= REG_REDIRECTION && pin < ioapic->npins)
-		write_entry(ioapic, pin, ioapic->index & 1, value);
+	else if (index >= REG_REDIRECTION && pin < ioapic->npins)
+		write_half(ioapic, pin, index & 1, value);
+}
+
+/* The chip's own way to its registers: one of them is selected, and seen through a window. */
+static void access_window(struct ioapic *ioapic, uint64_t offset, uint32_t *value, bool is_write)
+{
+	if (offset == OFFSET_SELECT && is_write)
+		ioapic->index = *value & 0xff;
+	else if (offset == OFFSET_SELECT)
+		*value = ioapic->index;
+	else if (offset == OFFSET_WINDOW && is_write)
+		write_register(ioapic, ioapic->index, *value);
+	else if (offset == OFFSET_WINDOW)
+		*value = read_register(ioapic, ioapic->index);
+}
+
+static void access_direct(struct ioapic *ioapic, uint64_t offset, uint32_t *value, bool is_write)
+{
+	if (is_write)
+		write_register(ioapic, (uint32_t)(offset / 4), *value);
+	else
+		*value = read_register(ioapic, (uint32_t)(offset / 4));
+}
+
+/* Both halves of an entry at once. */
+static void write_direct_entry(struct ioapic *ioapic, uint64_t offset, uint64_t entry)
+{
+	uint64_t index = offset / 4, pin = (index - REG_REDIRECTION) / 2;
+
+	if (offset % 8 == 0 && index >= REG_REDIRECTION && pin < ioapic->npins)
+		write_entry(ioapic, (unsigned int)pin, entry);
 }
 
 void ioapic_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write)
 {
 	struct ioapic *ioapic = ctx;
-	uint32_t value = 0;
+	uint64_t value = 0;
+	uint32_t word;
 
-	if (len != 4)
+	if (len != 4 && !(len == 8 && is_write && offset >= OFFSET_DIRECT))
 		return;
-	memcpy(&value, data, 4);
+	memcpy(&value, data, len);
+	word = (uint32_t)value;
 	pthread_mutex_lock(&ioapic->lock);
-	if (offset == OFFSET_SELECT && is_write)
-		ioapic->index = value & 0xff;
-	else if (offset == OFFSET_SELECT)
-		value = ioapic->index;
-	else if (offset == OFFSET_WINDOW && is_write)
-		write_register(ioapic, value);
-	else if (offset == OFFSET_WINDOW)
-		value = read_register(ioapic);
+	if (offset < OFFSET_DIRECT)
+		access_window(ioapic, offset, &word, is_write);
+	else if (len == 8)
+		write_direct_entry(ioapic, offset - OFFSET_DIRECT, value);
+	else if (offset % 4 == 0)
+		access_direct(ioapic, offset - OFFSET_DIRECT, &word, is_write);
 	pthread_mutex_unlock(&ioapic->lock);
 	if (!is_write)
-		memcpy(data, &value, 4);
+		memcpy(data, &word, 4);
 }
 
 int arch_create_irqchip(const struct kvm *kvm, unsigned int nlines, struct err *err)

@@ -5,6 +5,10 @@
  * KVM has one, but with 24 pins: Linux reads and writes each of them a dozen times at boot, 616 exits. This one has as
  * many pins as there are devices. Nothing of it lies on the path of an interrupt: each unmasked pin is a route from the
  * line's irqfd to its message inside KVM (api.rst 4.52, KVM_SET_GSI_ROUTING).
+ *
+ * Beside the chip's own two registers, index and window, each of those behind them has its place in the page, number n at
+ * 0x400 + 4n, and an entry may be written there as 64 bits: a quarter of the exits. The device tree calls it "cella,ioapic"; our
+ * guest kernel knows that (guest-kernel/patches/ioapic-without-window.patch).
  */
 #ifndef VMM_ARCH_X86_64_IOAPIC_H
 #define VMM_ARCH_X86_64_IOAPIC_H
