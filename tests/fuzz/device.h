@@ -56,6 +56,23 @@ static inline void device_fuzz_register(struct driver *driver, struct input *inp
 		virtio_mmio_access(driver->device, offset, &value, len, is_write);
 }
 
+/* Some writes of registers in a list, or anything as one. */
+static inline void device_fuzz_list(struct driver *driver, struct input *input)
+{
+	uint64_t addr = DRIVER_DATA + 0x80000;
+	struct virtio_mmio_list *list = memory_at(driver->mem, addr, sizeof(*list));
+	uint32_t kind = input_take(input, 1);
+
+	list->n = kind & 0x80 ? input_take(input, 4) : kind % 8 + 1;
+	for (uint32_t i = 0; i < kind % 8 + 1; i++) {
+		list->writes[i].offset = input_take(input, 1) * (kind & 0x40 ? 1 : 4);
+		list->writes[i].value = kind & 0x20 ? input_take(input, 4) : input_take(input, 1);
+	}
+	if (kind & 0x10)
+		addr = (uint64_t)input_take(input, 4) << 32 | input_take(input, 4);
+	virtio_mmio_access(driver->device, VIRTIO_MMIO_CELLA_LIST, &addr, 8, true);
+}
+
 static inline void device_fuzz_scribble(struct driver *driver, struct input *input)
 {
 	uint64_t addr = DRIVER_DESC(0) + input_take(input, 2);
@@ -99,7 +116,7 @@ static inline void device_fuzz(struct driver *driver, const uint8_t *data, size_
 	while (input.left > 0) {
 		unsigned int queue;
 
-		switch (input_take(&input, 1) % 8) {
+		switch (input_take(&input, 1) % 9) {
 		case 0:
 			device_fuzz_register(driver, &input, true);
 			break;
@@ -130,6 +147,9 @@ static inline void device_fuzz(struct driver *driver, const uint8_t *data, size_
 		case 7:
 			device_fuzz_reset(driver);
 			driver_start(driver);
+			break;
+		case 8:
+			device_fuzz_list(driver, &input);
 			break;
 		}
 	}

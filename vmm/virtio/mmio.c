@@ -69,6 +69,10 @@ void virtio_mmio_show(struct virtio_device *device, uint8_t *page)
 	/* 4.2.2: a length of -1 says that there is no such region. */
 	show(device, VIRTIO_MMIO_SHM_LEN_LOW, 0xffffffff);
 	show(device, VIRTIO_MMIO_SHM_LEN_HIGH, 0xffffffff);
+	show(device, VIRTIO_MMIO_CELLA_FEATURES_LOW, (uint32_t)device->features);
+	show(device, VIRTIO_MMIO_CELLA_FEATURES_HIGH, (uint32_t)(device->features >> 32));
+	show(device, VIRTIO_MMIO_CELLA_QUEUES, device->ops->nqueues);
+	show(device, VIRTIO_MMIO_CELLA_WRITES, VIRTIO_MMIO_LIST_MAX);
 	virtio_mmio_update(device);
 	show(device, VIRTIO_MMIO_DEVICE_ID, device->ops->id);
 	pthread_mutex_unlock(&device->lock);
@@ -219,6 +223,32 @@ static void write_register(struct virtio_device *device, uint64_t offset, uint32
 	}
 }
 
+/*
+ * The list is copied before anything in it is looked at. The first write that is none, or a reset (which waits without the lock),
+ * ends it: our driver gives neither.
+ */
+static void write_list(struct virtio_device *device, gpa_t address)
+{
+	struct virtio_mmio_list list;
+	const void *at = memory_at(device->mem, address, sizeof(list.n));
+
+	if (!at)
+		return;
+	memcpy(&list.n, at, sizeof(list.n));
+	if (list.n == 0 || list.n > VIRTIO_MMIO_LIST_MAX)
+		return;
+	at = memory_at(device->mem, address + sizeof(list.n), list.n * sizeof(list.writes[0]));
+	if (!at)
+		return;
+	memcpy(list.writes, at, list.n * sizeof(list.writes[0]));
+	for (uint32_t i = 0; i < list.n; i++) {
+		if (list.writes[i].offset >= VIRTIO_MMIO_CONFIG || list.writes[i].offset % 4 != 0 ||
+		    (list.writes[i].offset == VIRTIO_MMIO_STATUS && list.writes[i].value == 0))
+			return;
+		write_register(device, list.writes[i].offset, list.writes[i].value);
+	}
+}
+
 void virtio_mmio_hide(struct virtio_device *device)
 {
 	pthread_mutex_lock(&device->lock);
@@ -245,6 +275,7 @@ void virtio_mmio_read(const uint8_t *page, uint64_t offset, void *data, unsigned
 void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len, bool is_write)
 {
 	struct virtio_device *device = ctx;
+	uint64_t address;
 	uint32_t value;
 
 	if (!is_write) {
@@ -257,6 +288,9 @@ void virtio_mmio_access(void *ctx, uint64_t offset, void *data, unsigned int len
 	} else if (len == 4 && offset % 4 == 0) { /* 4.2.2.2: 32-bit aligned accesses only */
 		memcpy(&value, data, 4);
 		write_register(device, offset, value);
+	} else if (len == 8 && offset == VIRTIO_MMIO_CELLA_LIST) {
+		memcpy(&address, data, 8);
+		write_list(device, address);
 	}
 	virtio_mmio_update(device);
 	pthread_mutex_unlock(&device->lock);

@@ -8,6 +8,11 @@
  * InterruptACK that says no more than "used buffers" is swallowed by KVM; our guest kernel spares it (guest-kernel/patches).
  * That bit is never taken back, therefore: an edge tells the driver when to look, the bit only where. The bit for changes of
  * the configuration is acknowledged here.
+ *
+ * A device is set up by a score of writes, each an exit to us. Our guest kernel gives them as a list (guest-kernel/patches/
+ * virtio-mmio-list-of-writes.patch): it puts them into its memory, and the address into a register of ours, and they are done one
+ * after the other as if they had been written so. What a driver has to select before it can read it, both halves of the features
+ * and how many queues there are, has registers of ours, too. All lie where virtio 1.2, 4.2.2, has none.
  */
 #ifndef VMM_VIRTIO_MMIO_H
 #define VMM_VIRTIO_MMIO_H
@@ -16,6 +21,25 @@
 #include <stdint.h>
 
 #define VIRTIO_MMIO_WINDOW 0x1000ULL
+
+/* Registers of ours. Read: 32 bits. */
+#define VIRTIO_MMIO_CELLA_FEATURES_LOW 0x0d0
+#define VIRTIO_MMIO_CELLA_FEATURES_HIGH 0x0d4
+#define VIRTIO_MMIO_CELLA_QUEUES 0x0d8
+#define VIRTIO_MMIO_CELLA_WRITES 0x0dc /* how many writes a list may have */
+/* Write: 64 bits, the address of a struct virtio_mmio_list. */
+#define VIRTIO_MMIO_CELLA_LIST 0x0e0
+
+#define VIRTIO_MMIO_LIST_MAX 64U
+
+/* In the guest's memory. */
+struct virtio_mmio_list {
+	uint32_t n;
+	struct {
+		uint32_t offset; /* of a register before the configuration space */
+		uint32_t value;
+	} writes[VIRTIO_MMIO_LIST_MAX];
+};
 
 struct virtio_device;
 

@@ -159,8 +159,115 @@ static void test_every_register_takes_every_access(void **state)
 	assert_int_equal(get(VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
 }
 
+/* Where a list lies in these tests. */
+#define LIST (GUEST_DATA + 0x1000)
+
+static struct virtio_mmio_list *list(void)
+{
+	return memory_at(mem, LIST, sizeof(struct virtio_mmio_list));
+}
+
+static void add(uint32_t offset, uint32_t value)
+{
+	list()->writes[list()->n].offset = offset;
+	list()->writes[list()->n].value = value;
+	list()->n++;
+}
+
+static void put_list(uint64_t address)
+{
+	virtio_mmio_access(device, VIRTIO_MMIO_CELLA_LIST, &address, 8, true);
+}
+
+static void test_a_list_of_writes_does_what_the_writes_do(void **state)
+{
+	(void)state;
+	assert_int_equal(get(VIRTIO_MMIO_CELLA_FEATURES_LOW), (uint32_t)device->features);
+	assert_int_equal(get(VIRTIO_MMIO_CELLA_FEATURES_HIGH), device->features >> 32);
+	assert_int_equal(get(VIRTIO_MMIO_CELLA_QUEUES), 1);
+	assert_int_equal(get(VIRTIO_MMIO_CELLA_WRITES), VIRTIO_MMIO_LIST_MAX);
+	list()->n = 0;
+	add(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	add(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	add(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	add(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	add(VIRTIO_MMIO_STATUS, 0xb);
+	put_list(LIST);
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), 0xb);
+	list()->n = 0;
+	add(VIRTIO_MMIO_QUEUE_SEL, 0);
+	add(VIRTIO_MMIO_QUEUE_NUM, 8);
+	add(VIRTIO_MMIO_QUEUE_DESC_LOW, GUEST_DESC);
+	add(VIRTIO_MMIO_QUEUE_AVAIL_LOW, GUEST_AVAIL);
+	add(VIRTIO_MMIO_QUEUE_USED_LOW, GUEST_USED);
+	add(VIRTIO_MMIO_QUEUE_READY, 1);
+	add(VIRTIO_MMIO_STATUS, 0xf);
+	put_list(LIST);
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), 0xf);
+	assert_true(device->active);
+}
+
+static void test_a_list_that_is_none_does_nothing(void **state)
+{
+	static const struct {
+		uint64_t address;
+		uint32_t n;
+	} lists[] = {
+		{ LIST, 0 },
+		{ LIST, VIRTIO_MMIO_LIST_MAX + 1 },
+		{ LIST, UINT32_MAX },
+		{ GUEST_MEMORY - 4, 1 },	/* its writes lie outside of memory */
+		{ GUEST_MEMORY - 12, 2 },	/* the last one does */
+		{ GUEST_MEMORY - 2, 1 },
+		{ GUEST_MEMORY, 1 },
+		{ UINT64_MAX - 3, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		struct virtio_mmio_list *at = memory_at(mem, lists[i].address, 12);
+
+		if (!at)
+			at = memory_at(mem, lists[i].address, 4);
+		if (at)
+			at->n = lists[i].n;
+		if (at && lists[i].address <= GUEST_MEMORY - 12)
+			at->writes[0].offset = VIRTIO_MMIO_STATUS, at->writes[0].value = 1;
+		put_list(lists[i].address);
+		assert_int_equal(get(VIRTIO_MMIO_STATUS), 0);
+	}
+}
+
+/* What is no register, the configuration space, a list within a list, and a reset end it. */
+static void test_a_list_ends_at_what_it_may_not_do(void **state)
+{
+	static const uint32_t ends[][2] = {
+		{ VIRTIO_MMIO_CONFIG, 1 },
+		{ UINT32_MAX, 1 },
+		{ VIRTIO_MMIO_STATUS + 1, 1 },
+		{ VIRTIO_MMIO_STATUS, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		put(VIRTIO_MMIO_STATUS, 0);
+		list()->n = 0;
+		add(VIRTIO_MMIO_STATUS, 1);
+		add(ends[i][0], ends[i][1]);
+		add(VIRTIO_MMIO_STATUS, 3);
+		put_list(LIST);
+		assert_int_equal(get(VIRTIO_MMIO_STATUS), 1);
+	}
+	list()->n = 0;
+	add(VIRTIO_MMIO_CELLA_LIST, LIST);
+	add(VIRTIO_MMIO_STATUS, 3);
+	put_list(LIST);
+	assert_int_equal(get(VIRTIO_MMIO_STATUS), 3);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 TESTS(T(test_a_driver_gets_its_device_going), T(test_features_that_were_not_offered_are_refused),
       T(test_a_queue_is_frozen_once_it_is_ready), T(test_bad_queues_need_a_reset_and_reset_heals),
-      T(test_every_register_takes_every_access))
+      T(test_every_register_takes_every_access), T(test_a_list_of_writes_does_what_the_writes_do),
+      T(test_a_list_that_is_none_does_nothing), T(test_a_list_ends_at_what_it_may_not_do))
