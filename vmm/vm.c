@@ -126,6 +126,8 @@ static int create_kvm(struct vm *vm, struct err *err)
 	ret = kvm_open(&vm->kvm, dev, vm->mem, err);
 	if (ret == 0)
 		ret = arch_create_irqchip(&vm->kvm, ARCH_IRQ_MAX + 1, err);
+	if (ret == 0)
+		ret = arch_disable_counters(&vm->kvm, err);
 	if (ret < 0)
 		return ret;
 	vcpu_shared_init(&vm->shared);

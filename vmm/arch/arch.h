@@ -41,6 +41,12 @@ struct arch_machine {
  */
 int arch_create_irqchip(const struct kvm *kvm, unsigned int nlines, struct err *err) must_check;
 
+/*
+ * The VM gets no performance counters (api.rst 8.35, KVM_CAP_PMU_CAPABILITY): with them a guest can watch what its neighbours do to
+ * the caches. AMD's oldest ones are there whatever CPUID says; a kernel before 5.18 cannot take those away. Before the first vCPU.
+ */
+int arch_disable_counters(const struct kvm *kvm, struct err *err) must_check;
+
 /* The part that is ours: the controller that devices' lines end at, placed on the bus. NULL and err on failure. */
 struct arch_interrupts;
 struct arch_interrupts *arch_interrupts_new(const struct kvm *kvm, unsigned int nlines, struct bus *mmio, struct err *err);

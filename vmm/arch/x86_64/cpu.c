@@ -25,6 +25,7 @@
 #define LEAF1_ECX_HYPERVISOR (1U << 31)
 #define LEAF1_ECX_PDCM (1U << 15)
 #define LEAF1_EDX_HTT (1U << 28)
+#define LEAF8000_0001_ECX_COUNTERS (1U << 23 | 1U << 24 | 1U << 28) /* of the core, the north bridge, the L3 cache */
 
 static unsigned int bits_for(unsigned int n)
 {
@@ -35,7 +36,7 @@ static unsigned int bits_for(unsigned int n)
 	return bits;
 }
 
-/* One thread per core, all cores in one package. */
+/* One thread per core, all cores in one package; no performance counters (see arch_disable_counters). */
 static void adjust_entry(struct kvm_cpuid_entry2 *entry, unsigned int id, unsigned int nvcpus)
 {
 	unsigned int bits = bits_for(nvcpus);
@@ -53,7 +54,8 @@ static void adjust_entry(struct kvm_cpuid_entry2 *entry, unsigned int id, unsign
 	case 0x4: /* Intel's cache leaf: cores per package and threads that share the cache */
 		entry->eax = (entry->eax & 0x3fff) | (nvcpus - 1) << 26;
 		break;
-	case 0xa: /* no performance counters */
+	case 0xa: /* Intel's performance counters */
+	case 0x80000022: /* AMD's, since version 2 */
 		entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
 		break;
 	case 0xb:
@@ -65,6 +67,9 @@ static void adjust_entry(struct kvm_cpuid_entry2 *entry, unsigned int id, unsign
 		if (entry->index > 1)
 			entry->eax = entry->ebx = 0, entry->ecx = entry->index;
 		break;
+	case 0x80000001: /* AMD's performance counters */
+		entry->ecx &= ~LEAF8000_0001_ECX_COUNTERS;
+		break;
 	case 0x80000008: /* AMD: size of the APIC id and number of threads */
 		entry->ecx = bits << 12 | (nvcpus - 1);
 		break;
@@ -74,6 +79,15 @@ static void adjust_entry(struct kvm_cpuid_entry2 *entry, unsigned int id, unsign
 		entry->ecx = 0;
 		break;
 	}
+}
+
+int arch_disable_counters(const struct kvm *kvm, struct err *err)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_PMU_CAPABILITY, .args = { KVM_PMU_CAP_DISABLE } };
+	int ret = kvm_ioctl(kvm->vm, KVM_ENABLE_CAP, &cap);
+
+	/* EINVAL: an older kernel, or one that gives no VM any. */
+	return ret < 0 && ret != -EINVAL ? err_set(err, -ret, "take away the VM's performance counters") : 0;
 }
 
 int arch_set_cpuid(const struct kvm *kvm, int vcpu, unsigned int id, unsigned int nvcpus, struct err *err)
