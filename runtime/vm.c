@@ -39,7 +39,7 @@
  * it does against the overflow of return stacks is what microcode does.
  */
 #define CMDLINE                                                                                                       \
-	"quiet panic=-1 reboot=t earlyprintk=ttyS0,115200,keep console=ttynull tsc=reliable no_timer_check "           \
+	"quiet panic=-1 reboot=t earlyprintk=ttyS0,nocfg,keep console=ttynull tsc=reliable no_timer_check "           \
 	"noreplace-smp random.trust_cpu=on cgroup_no_v1=all rcupdate.rcu_expedited=1 no-kvmapf dummy.numdummies=0 " \
 	"memhp_default_state=online spec_rstack_overflow=microcode "
 
