@@ -16,6 +16,7 @@
 #define EFER_LME (1ULL << 8)
 #define EFER_LMA (1ULL << 10)
 
+#define MSR_MICROCODE 0x8b
 #define MSR_MISC_ENABLE 0x1a0
 #define MSR_MISC_ENABLE_FAST_STRING 1
 #define MSR_MTRR_DEF_TYPE 0x2ff
@@ -108,21 +109,40 @@ int arch_set_cpuid(const struct kvm *kvm, int vcpu, unsigned int id, unsigned in
 	return ret < 0 ? err_set(err, -ret, "set vCPU %u's CPUID", id) : 0;
 }
 
-static int set_msrs(int vcpu, struct err *err)
+struct msrs {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entries[3];
+};
+
+/*
+ * api.rst 4.18, of /dev/kvm: the revision of the processor's microcode. KVM's own answer to a guest is an old one, by which Linux
+ * judges that the processor's faults are there still, and says so or does without the instruction.
+ */
+static bool get_microcode(const struct kvm *kvm, struct kvm_msr_entry *ret_entry)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entries[2];
-	} msrs = {
+	struct msrs msrs = { .head.nmsrs = 1, .entries = { { .index = MSR_MICROCODE } } };
+
+	if (kvm_ioctl(kvm->dev, KVM_GET_MSRS, &msrs) != 1)
+		return false;
+	*ret_entry = msrs.entries[0];
+	return true;
+}
+
+static int set_msrs(const struct kvm *kvm, int vcpu, struct err *err)
+{
+	struct msrs msrs = {
 		.head.nmsrs = 2,
 		.entries = {
 			{ .index = MSR_MISC_ENABLE, .data = MSR_MISC_ENABLE_FAST_STRING },
 			{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK },
 		},
 	};
-	int ret = kvm_ioctl(vcpu, KVM_SET_MSRS, &msrs);
+	int ret;
 
-	if (ret >= 0 && ret != 2)
+	if (get_microcode(kvm, &msrs.entries[2]))
+		msrs.head.nmsrs++;
+	ret = kvm_ioctl(vcpu, KVM_SET_MSRS, &msrs);
+	if (ret >= 0 && (uint32_t)ret != msrs.head.nmsrs)
 		ret = -EINVAL;
 	return ret < 0 ? err_set(err, -ret, "set a vCPU's MSRs") : 0;
 }
@@ -177,7 +197,7 @@ int arch_init_vcpu(const struct kvm *kvm, int vcpu, unsigned int id, unsigned in
 	int ret = arch_set_cpuid(kvm, vcpu, id, nvcpus, err);
 
 	if (ret == 0)
-		ret = set_msrs(vcpu, err);
+		ret = set_msrs(kvm, vcpu, err);
 	if (ret == 0 && id == 0)
 		ret = set_boot_registers(vcpu, boot, err);
 	return ret;
