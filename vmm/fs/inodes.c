@@ -61,7 +61,7 @@ void inodes_clear(struct inodes *inodes)
 }
 
 /* Under the lock. */
-static int insert(struct inodes *inodes, int fd, const struct stat *st, struct inode **ret)
+static int insert(struct inodes *inodes, int fd, const struct stat *st, bool read_only, struct inode **ret)
 {
 	struct inode *inode = calloc(1, sizeof(*inode));
 	struct inode **at = bucket(inodes, st->st_dev, st->st_ino);
@@ -80,26 +80,33 @@ static int insert(struct inodes *inodes, int fd, const struct stat *st, struct i
 	inode->dev = st->st_dev;
 	inode->ino = st->st_ino;
 	inode->type = st->st_mode & S_IFMT;
+	inode->read_only = read_only;
 	inode->next = *at;
 	*at = inode;
 	*ret = inode;
 	return 0;
 }
 
-int inodes_lookup(struct inodes *inodes, int fd, const struct stat *st, struct inode **ret)
+/* The type is part of the key: an inode number that was freed and used again is another file. */
+static bool is_inode(const struct inode *inode, const struct stat *st, bool read_only)
+{
+	return inode->dev == st->st_dev && inode->ino == st->st_ino && inode->type == (st->st_mode & S_IFMT) &&
+	       inode->read_only == read_only;
+}
+
+int inodes_lookup(struct inodes *inodes, int fd, const struct stat *st, bool read_only, struct inode **ret)
 {
 	struct inode *inode;
 	int result = 0;
 
 	pthread_mutex_lock(&inodes->lock);
 	inode = *bucket(inodes, st->st_dev, st->st_ino);
-	/* The type is part of the key: an inode number that was freed and used again is another file. */
-	while (inode && (inode->dev != st->st_dev || inode->ino != st->st_ino || inode->type != (st->st_mode & S_IFMT)))
+	while (inode && !is_inode(inode, st, read_only))
 		inode = inode->next;
 	if (inode)
 		close(fd);
 	else
-		result = insert(inodes, fd, st, &inode);
+		result = insert(inodes, fd, st, read_only, &inode);
 	if (result < 0) {
 		close(fd);
 	} else {

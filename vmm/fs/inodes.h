@@ -2,6 +2,9 @@
 /*
  * The inodes that the guest knows: from node id to an O_PATH descriptor and back from (device, inode number), so that
  * hard links share an id. Thread-safe: has its own lock.
+ *
+ * A descriptor is of the mount that it was opened on. A file that is shared by a read-only mount and by a writable one, as with
+ * "-v /srv:/srv:ro -v /srv/data:/srv/data", is two inodes therefore: with one, whoever came first would decide what may be done.
  */
 #ifndef VMM_FS_INODES_H
 #define VMM_FS_INODES_H
@@ -37,6 +40,7 @@ struct inode {
 	dev_t dev;
 	ino_t ino;
 	mode_t type; /* S_IFMT bits */
+	bool read_only; /* on a read-only mount */
 	uint64_t lookups; /* how often the guest was given the id; under the lock */
 	unsigned int references; /* users in this process, plus one while lookups > 0; under the lock */
 	bool settled; /* under the lock, as the next: see page_cache.c */
@@ -60,10 +64,10 @@ void inodes_init(struct inodes *inodes, size_t max);
 void inodes_clear(struct inodes *inodes);
 
 /*
- * The inode behind fd (O_PATH, ownership passes in every case), whose stat is st; the guest's lookup count grows by
- * one. *ret is valid until the guest forgets it. 0 or -errno.
+ * The inode behind fd (O_PATH, ownership passes in every case), whose stat is st and whose mount may be read only; the guest's
+ * lookup count grows by one. *ret is valid until the guest forgets it. 0 or -errno.
  */
-int inodes_lookup(struct inodes *inodes, int fd, const struct stat *st, struct inode **ret);
+int inodes_lookup(struct inodes *inodes, int fd, const struct stat *st, bool read_only, struct inode **ret);
 
 /* A reference to the inode with this id, or NULL. */
 struct inode *inodes_get(struct inodes *inodes, uint64_t id);

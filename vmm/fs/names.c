@@ -9,7 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+/* Whether it is on a read-only mount, or a read-only file system. */
+static bool is_read_only(int fd)
+{
+	struct statvfs st;
+
+	return fstatvfs(fd, &st) == 0 && st.f_flag & ST_RDONLY;
+}
 
 int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *entry)
 {
@@ -23,7 +32,7 @@ int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *entry)
 		return ret;
 	}
 	fs_current_request()->attribute_flags = acl_flags(fs, fd, entry->attr.st_mode);
-	ret = inodes_lookup(&fs->inodes, fd, &entry->attr, &inode);
+	ret = inodes_lookup(&fs->inodes, fd, &entry->attr, is_read_only(fd), &inode);
 	if (ret < 0)
 		return -ret;
 	entry->ino = inode->id;
