@@ -10,17 +10,20 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-static void reply_stat(fuse_req_t req, fuse_ino_t id, const struct inode *inode)
+static void reply_stat(fuse_req_t req, fuse_ino_t id, struct inode *inode)
 {
 	struct stat st = virtual_stat(id);
 
 	fs_current_request()->attribute_flags = acl_flags(passthrough_of(req), inode ? inode->fd : -1, inode ? inode->type : S_IFDIR);
-	if (!inode && !inodes_is_virtual(id))
+	if (!inode && !inodes_is_virtual(id)) {
 		fuse_reply_err(req, ENOENT);
-	else if (inode && devices_stat(passthrough_of(req), inode->fd, &st) < 0)
+	} else if (inode && devices_stat(passthrough_of(req), inode->fd, &st) < 0) {
 		fuse_reply_err(req, errno);
-	else
+	} else {
+		if (inode)
+			inode->told_size = st.st_size;
 		fuse_reply_attr(req, &st, TIMEOUT_SECONDS);
+	}
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)

@@ -46,6 +46,8 @@ void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 		return;
 	}
 	fi->keep_cache = page_cache_may_stay(passthrough_of(req), inode.inode, fd);
+	if (page_cache_size_is_new(passthrough_of(req), inode.inode, fd, fi->flags & O_TRUNC))
+		fs_current_request()->open_flags = OPEN_SIZE_IS_NEW;
 	number = handle_new(passthrough_of(req), fd);
 	if (number < 0) {
 		fuse_reply_err(req, (int)-number);
@@ -210,10 +212,12 @@ void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_
 	set_id = set_id_keep(fs, handle.handle->fd);
 	n = pwrite(fd, data, size, offset);
 	set_id_restore(fs, handle.handle->fd, set_id);
-	if (n < 0)
+	if (n < 0) {
 		fuse_reply_err(req, errno);
-	else
-		fuse_reply_write(req, (size_t)n);
+		return;
+	}
+	page_cache_grows(inode.inode, offset + n);
+	fuse_reply_write(req, (size_t)n);
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)

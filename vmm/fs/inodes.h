@@ -45,6 +45,7 @@ struct inode {
 	unsigned int references; /* users in this process, plus one while lookups > 0; under the lock */
 	bool settled; /* under the lock, as the next: see page_cache.c */
 	struct timespec changed;
+	_Atomic off_t told_size; /* what the guest last heard of its size, or made it: page_cache.c */
 	struct lock_owner *lock_owners; /* locks.h; owned; under passthrough.locks */
 	int socket; /* that is bound to it: sockets.c; owned, -1: none; under passthrough.sockets */
 	struct inode *next; /* in its bucket */

@@ -35,6 +35,7 @@ int make_entry(struct passthrough *fs, int fd, struct fuse_entry_param *entry)
 	ret = inodes_lookup(&fs->inodes, fd, &entry->attr, is_read_only(fd), &inode);
 	if (ret < 0)
 		return -ret;
+	inode->told_size = entry->attr.st_size;
 	entry->ino = inode->id;
 	entry->attr_timeout = TIMEOUT_SECONDS;
 	entry->entry_timeout = TIMEOUT_SECONDS;

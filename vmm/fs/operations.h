@@ -74,6 +74,14 @@ int virtual_entry(struct passthrough *fs, fuse_ino_t directory, off_t offset, ch
 bool page_cache_may_stay(struct passthrough *fs, struct inode *inode, int fd);
 
 /*
+ * Whether the file that the guest opens has another size than the guest believes, which it then is to ask for; truncated: it has
+ * emptied it itself. And that it has written up to there.
+ */
+#define OPEN_SIZE_IS_NEW (1U << 31) /* in the flags of OPEN's answer: guest-kernel/patches/virtiofs-size-at-open.patch */
+bool page_cache_size_is_new(const struct passthrough *fs, struct inode *inode, int fd, bool truncated);
+void page_cache_grows(struct inode *inode, off_t size);
+
+/*
  * set_id.c: between the two the file behind fd (any descriptor, O_PATH too) may be changed without losing its set-id bits.
  * What the first returns is for the second, which keeps errno.
  */

@@ -85,7 +85,7 @@ static struct fuse_attr *attributes_in(uint32_t opcode, const struct iovec *body
 	}
 }
 
-/* What libfuse does not know is put into its answers: flags of INIT, and those of attributes. */
+/* What libfuse does not know is put into its answers: flags of INIT, of OPEN, and those of attributes. */
 static void announce(const struct fs_request *request, const struct iovec *body)
 {
 	const struct fuse_in_header *in = request->data;
@@ -95,6 +95,8 @@ static void announce(const struct fs_request *request, const struct iovec *body)
 
 	if (in->opcode == FUSE_INIT && body->iov_len > offsetof(struct fuse_init_out, flags))
 		init_out->flags |= (init->flags & FUSE_SUBMOUNTS) | (has_own_kernel(request) ? OWN_KERNELS_FLAGS : 0);
+	if (in->opcode == FUSE_OPEN && body->iov_len >= sizeof(struct fuse_open_out))
+		((struct fuse_open_out *)body->iov_base)->open_flags |= request->open_flags;
 	if (attributes)
 		attributes->flags |= request->attribute_flags;
 }
@@ -301,6 +303,7 @@ void fs_server_handle(struct fs_server *server, struct fs_request *request)
 
 	request->written = 0;
 	request->attribute_flags = 0;
+	request->open_flags = 0;
 	current = request;
 	ret = fs_check_request(request->data, request->len);
 	if (ret < 0 && request->len >= sizeof(struct fuse_in_header)) {

@@ -33,6 +33,7 @@ struct fs_request {
 	const struct iovec *reply; /* guest memory for the reply */
 	size_t nreply;
 	uint32_t attribute_flags; /* the server's, for the attributes in the reply */
+	uint32_t open_flags;	  /* the server's, for the answer to OPEN */
 	uint32_t written; /* out: bytes of the reply; 0 if the request has none */
 };
 
