@@ -15,7 +15,7 @@
 struct source {
 	int fd;
 	uint32_t events;
-	loop_handler *handler; /* NULL once removed: freed at the end of the batch */
+	loop_handler *handler; /* NULL once removed: freed at the end of the outermost batch */
 	void *ctx;
 	struct source *next;
 };
@@ -24,7 +24,8 @@ struct loop {
 	int epoll;
 	volatile bool stopped;
 	struct source *sources; /* owned */
-	struct source *removed; /* owned, unreachable for new events, maybe named in the current batch */
+	struct source *removed; /* owned, unreachable for new events, maybe named in a batch that is under way */
+	unsigned int batches;	/* under way: a handler may wait in the loop itself (ttrpc_call_wait) */
 };
 
 struct loop *loop_new(struct err *err)
@@ -133,13 +134,15 @@ int loop_step(struct loop *loop, int timeout_ms)
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
+	loop->batches++;
 	for (int i = 0; i < n; i++) {
 		struct source *source = events[i].data.ptr;
 
 		if (source->handler)
 			source->handler(source->ctx, events[i].events);
 	}
-	free_list(&loop->removed);
+	if (--loop->batches == 0)
+		free_list(&loop->removed);
 	return n;
 }
 

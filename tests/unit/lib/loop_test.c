@@ -2,6 +2,7 @@
 #include "lib/loop.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 
 #include "tests/unit/test.h"
@@ -10,6 +11,7 @@ struct pair {
 	struct loop *loop;
 	int a[2], b[2];
 	int calls;
+	bool waits; /* a handler waits for something else in the loop */
 };
 
 /* Whoever comes first takes the other away: its event, already fetched, must not arrive. */
@@ -21,14 +23,15 @@ static void remove_both(void *ctx, uint32_t events)
 	pair->calls++;
 	loop_remove(pair->loop, pair->a[0]);
 	loop_remove(pair->loop, pair->b[0]);
+	if (pair->waits)
+		assert_int_equal(loop_step(pair->loop, 0), 0);
 }
 
-static void test_a_handler_may_remove_sources_of_the_same_batch(void **state)
+static void remove_within_a_batch(bool waits)
 {
 	struct err err;
-	struct pair pair = { .loop = loop_new(&err) };
+	struct pair pair = { .loop = loop_new(&err), .waits = waits };
 
-	(void)state;
 	assert_int_equal(pipe(pair.a), 0);
 	assert_int_equal(pipe(pair.b), 0);
 	assert_int_equal(loop_add(pair.loop, pair.a[0], EPOLLIN, remove_both, &pair, &err), 0);
@@ -45,6 +48,19 @@ static void test_a_handler_may_remove_sources_of_the_same_batch(void **state)
 	}
 }
 
+static void test_a_handler_may_remove_sources_of_the_same_batch(void **state)
+{
+	(void)state;
+	remove_within_a_batch(false);
+}
+
+/* What the outer batch still names must be there after the inner one. */
+static void test_and_wait_in_the_loop_then(void **state)
+{
+	(void)state;
+	remove_within_a_batch(true);
+}
+
 static void test_a_file_cannot_be_watched(void **state)
 {
 	struct err err;
@@ -57,4 +73,5 @@ static void test_a_file_cannot_be_watched(void **state)
 	loop_free(loop);
 }
 
-TESTS(cmocka_unit_test(test_a_handler_may_remove_sources_of_the_same_batch), cmocka_unit_test(test_a_file_cannot_be_watched))
+TESTS(cmocka_unit_test(test_a_handler_may_remove_sources_of_the_same_batch), cmocka_unit_test(test_and_wait_in_the_loop_then),
+      cmocka_unit_test(test_a_file_cannot_be_watched))
