@@ -186,9 +186,12 @@ static int serve(struct agent *agent, struct err *err)
 static int give_up(const struct err *err)
 {
 	auto_fd fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	char line[sizeof(err->msg) + 32];
 
-	if (fd >= 0)
-		dprintf(fd, "<0>cella-agent: %s\n", err->msg);
+	/* Not dprintf, which gives up where there is no position. If this fails, too, no other place is left to say it. */
+	snprintf(line, sizeof(line), "<0>cella-agent: %s\n", err->msg);
+	if (fd < 0 || write(fd, line, strlen(line)) < 0)
+		return 2;
 	return 1;
 }
 
