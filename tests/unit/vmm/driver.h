@@ -76,7 +76,7 @@ static inline uint16_t *driver_avail(struct driver *driver, unsigned int queue)
 	return memory_at(driver->mem, DRIVER_AVAIL(queue), 64);
 }
 
-/* Offers a chain of n buffers in the descriptors from `first` on. */
+/* Offers a chain of n buffers in the descriptors from `first` on, and counts it after that (virtio 1.2 2.7.13.3). */
 static inline void driver_offer(struct driver *driver, unsigned int queue, unsigned int first,
 				const struct driver_buffer *buffers, unsigned int n)
 {
@@ -91,7 +91,7 @@ static inline void driver_offer(struct driver *driver, unsigned int queue, unsig
 			.next = (uint16_t)(first + i + 1),
 		};
 	avail[2 + avail[1] % DRIVER_QUEUE_SIZE] = (uint16_t)first;
-	avail[1]++;
+	__atomic_store_n(&avail[1], (uint16_t)(avail[1] + 1), __ATOMIC_RELEASE);
 }
 
 static inline void driver_step(struct driver *driver)
@@ -110,9 +110,10 @@ static inline void driver_kick(struct driver *driver, unsigned int queue)
 	driver_step(driver);
 }
 
+/* How many chains came back. What a device's thread wrote before it counted them may be read then (virtio 1.2 2.7.8). */
 static inline unsigned int driver_used(struct driver *driver, unsigned int queue)
 {
-	return ((uint16_t *)memory_at(driver->mem, DRIVER_USED(queue), 64))[1];
+	return __atomic_load_n((uint16_t *)memory_at(driver->mem, DRIVER_USED(queue), 64) + 1, __ATOMIC_ACQUIRE);
 }
 
 /* The n-th used element: which chain, and how many bytes the device says that it wrote. */

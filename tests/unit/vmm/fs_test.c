@@ -89,7 +89,7 @@ static bool answers(unsigned int n)
 {
 	struct timespec pause = { .tv_nsec = 1000000 };
 
-	for (unsigned int i = 0; i < 10000 && *(volatile uint16_t *)((uint16_t *)memory_at(driver.mem, DRIVER_USED(QUEUE), 4) + 1) < n; i++)
+	for (unsigned int i = 0; i < 10000 && driver_used(&driver, QUEUE) < n; i++)
 		nanosleep(&pause, NULL);
 	pause.tv_nsec = 20000000;
 	nanosleep(&pause, NULL);
