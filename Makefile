@@ -13,7 +13,8 @@ ARCH ?= x86_64
 SAN ?=
 # What SAN=undefined finds, without a run-time library: static programs that end there, for real containers.
 TRAP ?=
-B ?= build$(if $(SAN),-san)$(if $(TRAP),-trap)
+comma := ,
+B ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(TRAP),-trap)
 V ?= 0
 WERROR ?= 0
 prefix ?= /usr/local
@@ -27,14 +28,16 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwr
 	-Wpointer-arith -Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2) \
 	$(if $(TRAP),-fsanitize=$(TRAP) -fsanitize-undefined-trap-on-error)
-# Sanitizers need the dynamic libc; the programs that are shipped are static.
-LINK := $(if $(SAN),,-static-pie)
+# The programs are static but with sanitizers, which need the dynamic libc: of the host, or in the initramfs.
+LINK := $(if $(SAN),-fsanitize=$(SAN) -static-libasan -static-libtsan -static-libubsan -static-libgcc -no-pie,-static-pie)
+SAN_O := $(if $(filter-out undefined,$(SAN)),$(B)/tests/sanitizer.o)
+static = $(if $(SAN),-Wl$(comma)-Bstatic $(1) -Wl$(comma)-Bdynamic,$(1))
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu11 -D_GNU_SOURCE -DCELLA_VERSION='"$(VERSION)"' -DCELLA_LIBDIR='"$(prefix)/lib/cella"' $(WARNINGS) $(SAN_FLAGS) \
 	-fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
 override CPPFLAGS += -I. -I$(B) -Ivmm/arch/$(ARCH)
 TEST_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) -pie
-override LDFLAGS += $(LINK) $(if $(SAN),-fsanitize=$(SAN) -pie) -Wl,-z,relro,-z,now,--gc-sections
+override LDFLAGS += $(LINK) -Wl,-z,relro,-z,now,--gc-sections
 
 sources = $(foreach d,$(1),$(wildcard $(d)/*.c))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
@@ -48,10 +51,10 @@ VMM := $(call objects,$(filter-out vmm/main.c,$(call sources,vmm vmm/virtio vmm/
 AGENT := $(call objects,$(filter-out agent/main.c,$(call sources,agent))) $(B)/agent/proto/agent.pb-c.o
 RUNTIME := $(call objects,$(filter-out runtime/main.c,$(call sources,runtime))) $(B)/agent/proto/agent.pb-c.o
 
-VMM_LIBS := -lfuse3 -lfdt -luring -ljansson -pthread -ldl
-AGENT_LIBS := -lprotobuf-c -ljansson
-RUNTIME_LIBS := -lprotobuf-c -ljansson -lseccomp -linih
-VERIFY_LIBS := $(shell pkg-config --static --libs libcrypto) -ljansson
+VMM_LIBS := $(call static,-lfuse3 -lfdt -luring -ljansson) -pthread -ldl
+AGENT_LIBS := $(call static,-lprotobuf-c -ljansson)
+RUNTIME_LIBS := $(call static,-lprotobuf-c -ljansson -lseccomp -linih)
+VERIFY_LIBS := $(call static,-lcrypto -ljansson) $(filter-out -lcrypto,$(shell pkg-config --static --libs libcrypto))
 
 PROGRAMS := $(B)/cella-vmm $(B)/cella-agent $(B)/cella $(B)/cella-image
 
@@ -61,20 +64,20 @@ all: $(PROGRAMS)
 .SECONDARY:
 .PHONY: all unit demo check check-unit check-integration fuzz bench profile lint install clean guest deps
 
-$(B)/cella-vmm: $(B)/vmm/main.o $(VMM) $(B)/lib.a
+$(B)/cella-vmm: $(B)/vmm/main.o $(VMM) $(SAN_O) $(B)/lib.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(VMM_LIBS)
 
-$(B)/cella-agent: $(B)/agent/main.o $(AGENT) $(B)/lib.a
+$(B)/cella-agent: $(B)/agent/main.o $(AGENT) $(SAN_O) $(B)/lib.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 
-$(B)/cella: $(B)/runtime/main.o $(RUNTIME) $(B)/lib.a
+$(B)/cella: $(B)/runtime/main.o $(RUNTIME) $(SAN_O) $(B)/lib.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(RUNTIME_LIBS)
 
 # Signs and checks the guest image: the only program that links libcrypto.
-$(B)/cella-image: $(B)/rootfs-builder/image.o $(B)/lib.a
+$(B)/cella-image: $(B)/rootfs-builder/image.o $(SAN_O) $(B)/lib.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(VERIFY_LIBS)
 
@@ -107,7 +110,7 @@ $(B)/seccomp_filters.h: $(B)/seccomp-compile
 $(B)/seccomp-compile: vmm/seccomp/compile.c vmm/seccomp/rules.h
 	$(call say,HOSTCC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -I. -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O1 -o $@ $< -lseccomp
+	$(Q)$(CC) -I. -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(SAN_FLAGS) -O1 -o $@ $< -lseccomp
 
 $(B)/vmm/sandbox.o: $(B)/seccomp_filters.h
 

@@ -48,6 +48,14 @@ static void add_fs(scmp_filter_ctx filter)
 	RULES_ALL RULES_FS
 }
 
+static void add_sanitizer(scmp_filter_ctx filter)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	RULES_SANITIZER
+#endif
+	(void)filter;
+}
+
 /* Prints the program as an array. */
 static void print_filter(const char *name, void (*add)(scmp_filter_ctx))
 {
@@ -60,6 +68,7 @@ static void print_filter(const char *name, void (*add)(scmp_filter_ctx))
 	/* A lookup takes log(n) comparisons instead of n. */
 	check(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2), "optimize");
 	add(filter);
+	add_sanitizer(filter);
 	check(seccomp_export_bpf(filter, fileno(file)), "export");
 	rewind(file);
 	printf("static const struct sock_filter seccomp_%s[] = {\n", name);

@@ -109,3 +109,10 @@
 	ALLOW(fcntl)		 /* open_share, locks */                                                                \
 	ALLOW(getuid)		 /* a new FUSE session after a reset */                                                 \
 	ALLOW(dup)		 /* the same */
+
+/* What sanitizers need, in programs that are built with them (SAN=address, SAN=thread): for threads' ends, for a report. */
+#define RULES_SANITIZER                                                                                                 \
+	ALLOW(sigaltstack)	 /* thread end */                                                                       \
+	ALLOW(rt_sigaction)	 /* the same */                                                                         \
+	ALLOW(open)		 /* report: /proc/self/maps, which is not there */                                      \
+	ALLOW(readlink)		 /* report: /proc/self/exe, which is not there */
