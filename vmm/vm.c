@@ -389,6 +389,13 @@ static void log_end(struct vm *vm)
 			log_error("guest: %s", line);
 }
 
+/* Whoever ended the VM wrote why before it woke the loop, under this lock; later ends change nothing. */
+static void see_end(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->end_lock);
+	pthread_mutex_unlock(&vm->end_lock);
+}
+
 enum vm_end vm_run(struct vm *vm)
 {
 	int ret;
@@ -397,6 +404,7 @@ enum vm_end vm_run(struct vm *vm)
 	ret = loop_run(vm->loop, -1);
 	if (ret < 0)
 		vm_ended(vm, VM_END_KVM, strerror(-ret));
+	see_end(vm);
 	if (vm->end != VM_END_STOPPED)
 		log_end(vm);
 	if (vm->config->snapshot_fd >= 0)
