@@ -4,12 +4,13 @@
  * after the report. The host's kernel logs that, whatever has become of standard error, and tests/integration/run-all looks
  * there.
  *
- * Core files have the limits that they would have without. Leaks: whoever exits leaves its memory to the kernel; the unit tests
- * look for them. Addresses stay numbers, since nothing can be opened in the VMM's jail (addr2line; the programs are not position
- * independent). 8 MiB of freed memory are kept back instead of 256: it is the guest's, for the agent.
+ * Core files have the limits that they would have without. Leaks: whoever exits leaves its memory and threads to the kernel; the
+ * unit tests look for them. Addresses stay numbers, since nothing can be opened in the VMM's jail (addr2line; the programs are
+ * not position independent). 8 MiB of freed memory are kept back instead of 256: it is the guest's, for the agent.
  */
 #include <fcntl.h>
 #include <sanitizer/common_interface_defs.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-	return OPTIONS ":halt_on_error=1";
+	return OPTIONS ":halt_on_error=1:report_thread_leaks=0";
 }
 #else
 const char *__asan_default_options(void);
@@ -48,9 +49,12 @@ static void log_report(void)
 	}
 }
 
+static bool in_guest;
+
 static void end(void)
 {
-	if (getpid() == 1)
+	/* Elsewhere there is standard error; and the VMM, pid 1 of its namespace, must not open a file. */
+	if (in_guest)
 		log_report();
 	__builtin_trap();
 }
@@ -58,7 +62,8 @@ static void end(void)
 __attribute__((constructor)) static void begin(void)
 {
 	__sanitizer_set_death_callback(end);
+	in_guest = getpid() == 1 && access("/init", F_OK) == 0;
 	/* A guest has no standard error. The pid comes behind that name. */
-	if (getpid() == 1 && access("/init", F_OK) == 0)
+	if (in_guest)
 		__sanitizer_set_report_path(REPORT);
 }

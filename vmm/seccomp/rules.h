@@ -114,5 +114,7 @@
 #define RULES_SANITIZER                                                                                                 \
 	ALLOW(sigaltstack)	 /* thread end */                                                                       \
 	ALLOW(rt_sigaction)	 /* the same */                                                                         \
+	ALLOW(gettimeofday)	 /* ThreadSanitizer's end, which waits for reports of other threads */                  \
+	ALLOW(nanosleep)	 /* the same */                                                                         \
 	ALLOW(open)		 /* report: /proc/self/maps, which is not there */                                      \
 	ALLOW(readlink)		 /* report: /proc/self/exe, which is not there */
