@@ -188,7 +188,7 @@ static int give_up(const struct err *err)
 	auto_fd fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 	char line[sizeof(err->msg) + 32];
 
-	/* Not dprintf, which gives up where there is no position. If this fails, too, no other place is left to say it. */
+	/* Not dprintf, which gives up where there is no position. If this fails, too, the panic's exitcode= is all there is to tell. */
 	snprintf(line, sizeof(line), "<0>cella-agent: %s\n", err->msg);
 	if (fd < 0 || write(fd, line, strlen(line)) < 0)
 		return 2;
