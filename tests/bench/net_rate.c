@@ -87,6 +87,18 @@ static pid_t start_vm(char **argv, int number, const char *role)
 	exec_cella(argv, number, cmdline);
 }
 
+/* Says what the VM did until now. */
+static const char *end_vm(pid_t pid)
+{
+	bool ran = waitpid(pid, NULL, WNOHANG) == 0;
+
+	if (!ran)
+		return "had ended";
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return "ran";
+}
+
 static int listen_for_result(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(9999) };
@@ -100,6 +112,7 @@ static int listen_for_result(void)
 int main(int argc, char **argv)
 {
 	long long bytes = 0, ns = 0;
+	const char *server_fate, *client_fate;
 	char role[64], line[128];
 	struct pollfd wait;
 	pid_t server, client;
@@ -114,13 +127,12 @@ int main(int argc, char **argv)
 	server = start_vm(argv, 1, "server");
 	client = start_vm(argv, 2, role);
 	n = poll(&wait, 1, TIMEOUT_MS) == 1 ? recv(wait.fd, line, sizeof(line) - 1, 0) : -1;
-	kill(server, SIGKILL);
-	kill(client, SIGKILL);
-	waitpid(server, NULL, 0);
-	waitpid(client, NULL, 0);
+	server_fate = end_vm(server);
+	client_fate = end_vm(client);
 	line[n > 0 ? n : 0] = '\0';
 	if (sscanf(line, "%lld %lld", &bytes, &ns) != 2 || ns <= 0 || bytes != atoll(argv[4]) << 20) {
-		fprintf(stderr, "net_rate: no result from the guests: '%s'\n", line);
+		fprintf(stderr, "net_rate: no result from the guests of %s: '%s'; server %s, client %s\n", argv[1], line,
+			server_fate, client_fate);
 		return 1;
 	}
 	printf("kib_per_s=%lld\n", bytes * 1000000 / 1024 * 1000 / ns);
