@@ -17,6 +17,7 @@
 #include "lib/path.h"
 #include "runtime/disks.h"
 #include "runtime/id_mapped.h"
+#include "runtime/overlay.h"
 
 void share_name(char out[SHARE_NAME_MAX], const char *prefix, int mount_index)
 {
@@ -91,34 +92,6 @@ int share_open_root(const char *bundle, const json_t *config, char full[PATH_MAX
 	return fd_take(&fd);
 }
 
-/*
- * An overlay of directories of the host (podman's image mounts and volumes with O) is mounted here, in no namespace. Its
- * options are the file system's own but for those that mount(8) has for all.
- */
-static int open_overlay(const json_t *mount, int index, struct err *err)
-{
-	const json_t *options = json_object_get(mount, "options"), *entry;
-	auto_fd fs = fsopen("overlay", FSOPEN_CLOEXEC), fd = -1;
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | (mount_options_read(mount).read_only ? MOUNT_ATTR_RDONLY : 0) };
-	size_t i;
-
-	json_array_foreach(options, i, entry) {
-		const char *option = json_string_value(entry), *equals = option ? strchr(option, '=') : NULL;
-		char key[32];
-
-		if (fs < 0 || !equals || mount_option_find(option))
-			continue;
-		snprintf(key, sizeof(key), "%.*s", (int)(equals - option), option);
-		if (fsconfig(fs, FSCONFIG_SET_STRING, key, equals + 1, 0) < 0)
-			return err_set(err, errno, "mounts[%d]: overlay option %s", index, option);
-	}
-	if (fs >= 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-		fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return err_set(err, errno, "mounts[%d]: overlay on %s", index, json_get_string(mount, "destination", ""));
-	return fd_take(&fd);
-}
-
 int share_open_bind(const char *bundle, const json_t *config, int index, struct err *err)
 {
 	const json_t *mount = json_array_get(json_object_get(config, "mounts"), (size_t)index);
@@ -130,7 +103,7 @@ int share_open_bind(const char *bundle, const json_t *config, int index, struct 
 	auto_fd fd = -1;
 
 	if (!strcmp(json_get_string(mount, "type", ""), "overlay"))
-		return open_overlay(mount, index, err);
+		return overlay_open(mount, index, err);
 	if (!bind.bind)
 		return SHARE_NOT_A_BIND;
 	if (!*source || full_path(full, bundle, source) < 0)
