@@ -95,6 +95,8 @@ static int load(struct creation *c, const char *id, struct err *err)
 	c->config = spec_load(c->bundle, c->options->config_file, &c->config_text, &c->config_len, err);
 	if (!c->config || launch_check_terminal(c->options, json_object_get(c->config, "process"), c->foreground, err) < 0)
 		return -err->code;
+	if (pod_drop_own_namespaces(c->config) > 0 && write_config_text(c, err) < 0)
+		return -err->code;
 	if (settings_load(&c->settings, c->runtime->config_path, err) < 0 ||
 	    seccomp_compile(json_object_get(json_object_get(c->config, "linux"), "seccomp"), c->runtime->root, &c->seccomp,
 			    err) < 0)

@@ -43,6 +43,39 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+static bool is_own(const char *file, const struct stat *st)
+{
+	char path[64];
+	struct stat own;
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", file);
+	return identify(path, &own) && is_same(&own, st);
+}
+
+/* The host's network is another matter (network.h), and of the host's user namespace all stand-ins are. */
+static bool is_own_namespace(const json_t *entry)
+{
+	static const char *const droppable[] = { "pid", "ipc", "uts", "cgroup" };
+	const char *type = json_get_string(entry, "type", ""), *path = json_get_string(entry, "path", "");
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_SIZE(droppable); i++)
+		if (!strcmp(droppable[i], type))
+			return *path && identify(path, &st) && is_own(type, &st);
+	return false;
+}
+
+size_t pod_drop_own_namespaces(json_t *config)
+{
+	json_t *list = json_object_get(json_object_get(config, "linux"), "namespaces");
+	size_t n = 0;
+
+	for (size_t i = json_array_size(list); i > 0; i--)
+		if (is_own_namespace(json_array_get(list, i - 1)) && json_array_remove(list, i - 1) == 0)
+			n++;
+	return n;
+}
+
 /* The namespaces that config wants to join and that are not ours: what the caller is in, any stand-in may be in as well. */
 struct wanted {
 	bool is_wanted[ARRAY_SIZE(types)];
@@ -63,13 +96,9 @@ static void collect(struct wanted *wanted, const json_t *config)
 		if (!strcmp(type, "network") && !*path)
 			wanted->new_network = true;
 		for (size_t k = 0; k < ARRAY_SIZE(types); k++) {
-			char own[64];
-			struct stat st;
-
-			snprintf(own, sizeof(own), "/proc/self/ns/%s", types[k].file);
-			if (strcmp(types[k].type, type) || !*path || !identify(path, &wanted->st[k]) || !identify(own, &st))
+			if (strcmp(types[k].type, type) || !*path || !identify(path, &wanted->st[k]))
 				continue;
-			wanted->is_wanted[k] = !is_same(&wanted->st[k], &st);
+			wanted->is_wanted[k] = !is_own(types[k].file, &wanted->st[k]);
 			wanted->any |= wanted->is_wanted[k];
 		}
 	}

@@ -28,6 +28,12 @@ struct pod {
 	unsigned int network; /* or another container's, which is among the namespaces: its number (state.h) */
 };
 
+/*
+ * Takes the namespaces out of config that are the caller's own: to join them is to have none of its own (podman's
+ * `--cgroupns container:X` where X has the host's). Returns how many.
+ */
+size_t pod_drop_own_namespaces(json_t *config);
+
 /* Finds out which pod config belongs to. Refuses what no VM can be: namespaces of containers in two VMs. */
 int pod_find(struct pod *pod, const char *root, const json_t *config, struct err *err) must_check;
 
