@@ -34,14 +34,19 @@ static void close_directories(struct directories *directories)
 		close(directories->fds[--directories->n]);
 }
 
-/* The next of a list that colons separate; one with a backslash before it is part of a name (overlayfs.rst). */
+/*
+ * The next of a list that colons separate; one with a backslash before it is part of a name (overlayfs.rst). Returns where it ends,
+ * or NULL: it is too long.
+ */
 static const char *next_name(const char *list, char name[PATH_MAX])
 {
 	size_t n = 0;
 
-	for (; *list && *list != ':' && n < PATH_MAX - 1; list++) {
+	for (; *list && *list != ':'; list++) {
 		if (*list == '\\' && list[1])
 			list++;
+		if (n == PATH_MAX - 1)
+			return NULL;
 		name[n++] = *list;
 	}
 	name[n] = '\0';
@@ -71,6 +76,8 @@ static int shorten(const char *list, char out[VALUE_MAX], struct directories *di
 		int fd;
 
 		list = next_name(list, name);
+		if (!list)
+			return err_msg(err, ENAMETOOLONG, "a directory's name of more than %d bytes", PATH_MAX - 1);
 		fd = open_directory(directories, name, err);
 		if (fd < 0)
 			return fd;
@@ -94,7 +101,7 @@ static int set_option(int fs, const char *option, const char *equals, struct dir
 	snprintf(key, sizeof(key), "%.*s", (int)(equals - option), option);
 	if (strlen(value) >= VALUE_MAX && names_directories(key)) {
 		if (shorten(value, short_value, directories, err) < 0)
-			return -err->code;
+			return err_wrap(err, "%s", key);
 		value = short_value;
 	}
 	return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? err_set(err, errno, "%s", option) : 0;
