@@ -87,7 +87,7 @@ static pid_t start_vm(char **argv, int number, const char *role)
 	exec_cella(argv, number, cmdline);
 }
 
-/* Says what the VM did until now. */
+/* Ends a VM; returns what it had done until then. */
 static const char *end_vm(pid_t pid)
 {
 	bool ran = waitpid(pid, NULL, WNOHANG) == 0;
