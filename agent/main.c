@@ -167,7 +167,8 @@ static int serve(struct agent *agent, struct err *err)
 	if (agent->calls < 0 || loop_add(agent->loop, agent->calls, EPOLLIN, calls_ready, agent, err) < 0)
 		return -err->code;
 	agent->streams = vsock_listen(PORT_STREAMS, err);
-	if (agent->streams < 0 || loop_add(agent->loop, agent->streams, EPOLLIN, streams_ready, agent, err) < 0)
+	if (agent->streams < 0 || vsock_set_buffer(agent->streams, STREAM_BUFFER, err) < 0 ||
+	    loop_add(agent->loop, agent->streams, EPOLLIN, streams_ready, agent, err) < 0)
 		return -err->code;
 	agent->visitors.loop = agent->loop;
 	agent->visits = vsock_listen(PORT_VISITORS, err);

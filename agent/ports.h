@@ -11,6 +11,7 @@
 /* 1028: lib/socket_greeting.h */
 #define PORT_OF_NETWORK(port, number) ((port) + 16 * (number)) /* the last two, of each network; the guest's own is number 0 */
 #define PORT_STREAMS_LINE_MAX 64
+#define STREAM_BUFFER (512 << 10) /* the VMM's credit for a connection is as much (vmm/virtio/vsock_connection.h) */
 #define PORT_SOCKETS_FIRST 0x10000 /* host listens, one of these for each container: lib/socket_greeting.h, then bytes */
 #define PORT_SOCKETS 0x40000000
 #define PRESERVED_FIRST 3 /* the stream of the first preserved descriptor, and its number */

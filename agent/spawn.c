@@ -19,6 +19,7 @@
 #include "agent/network_namespace.h"
 #include "agent/ports.h"
 #include "agent/process_setup.h"
+#include "lib/batch.h"
 #include "lib/cleanup.h"
 #include "lib/fdpass.h"
 #include "lib/id_map.h"
@@ -356,6 +357,7 @@ pid_t spawn_first_process(const struct spawn *spawn, struct err *err)
 		leave_of_guest(spawn);
 		return pid < 0 ? -err->code : pid;
 	}
+	batch_end_in_child();
 	if (spawn->njoins)
 		pod_helper(spawn);
 	reset_signals();
@@ -405,6 +407,7 @@ static _Noreturn void exec_helper(const struct spawn *spawn)
 	struct err err;
 	pid_t pid;
 
+	batch_end_in_child();
 	reset_signals();
 	wait_for(spawn->sync);
 	/* The OOM score is inherited; the child's /proc entry is not at hand here. */

@@ -21,6 +21,16 @@ int vsock_listen(unsigned int port, struct err *err)
 	return fd_take(&fd);
 }
 
+int vsock_set_buffer(int fd, unsigned int size, struct err *err)
+{
+	unsigned long long value = size;
+
+	if (setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &value, sizeof(value)) < 0 ||
+	    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &value, sizeof(value)) < 0)
+		return err_set(err, errno, "buffer of a vsock socket");
+	return 0;
+}
+
 int vsock_connect_host(unsigned int port, int flags, struct err *err)
 {
 	auto_fd fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);

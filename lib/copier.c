@@ -3,7 +3,9 @@
  * Copying one direction of a stream.
  *
  * From a socket to a pipe, large pieces are moved as they are (splice(2)): the pages that the socket holds become the pipe's.
- * Small ones are read and written, because each would take a whole slot of the pipe, which has sixteen.
+ * Small ones are read and written, because each would take a whole slot of the pipe, which has sixteen. From a pipe to the guest's
+ * host the same: pages become packets (guest-kernel/patches/), and a small piece would send a page. A unix socket gets copies: Linux
+ * before 6.1.47 could be made to use its pages after they were freed (CVE-2023-4622).
  */
 #include "lib/copier.h"
 
@@ -18,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/batch.h"
+
 #define CHUNK (256 << 10)
 #define LARGE (32 << 10) /* bytes at once from which on pages are moved */
 
@@ -29,7 +33,8 @@ struct copier {
 	bool finishing;
 	bool writing; /* to is watched, from is not */
 	bool from_is_file, to_is_file;
-	bool can_move; /* a socket's pages, into a pipe */
+	bool can_move; /* a socket's pages, into a pipe; a pipe's, into a vsock */
+	bool to_host;  /* into a vsock */
 	bool moving;   /* the last piece was large */
 	int wake; /* eventfd, owned, -1 if not needed */
 	size_t start, end; /* what of buffer is still to be written */
@@ -116,6 +121,8 @@ static enum outcome move(struct copier *copier)
 	if (n <= 0)
 		return ENDED;
 	copier->moving = n >= LARGE;
+	if (copier->moving && copier->to_host)
+		batch_piece_moved(copier->loop);
 	return DONE;
 }
 
@@ -183,6 +190,14 @@ static bool is_kind(int fd, mode_t kind)
 	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == kind;
 }
 
+static bool is_vsock(int fd)
+{
+	socklen_t len = sizeof(int);
+	int domain;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_VSOCK;
+}
+
 struct copier *copier_new(struct loop *loop, int from, int to, void (*done)(void *ctx), void *ctx, struct err *err)
 {
 	struct copier *copier = malloc(sizeof(*copier));
@@ -199,7 +214,8 @@ struct copier *copier_new(struct loop *loop, int from, int to, void (*done)(void
 	copier->done = done;
 	copier->ctx = ctx;
 	copier->finishing = copier->writing = copier->moving = false;
-	copier->can_move = is_kind(from, S_IFSOCK) && is_kind(to, S_IFIFO);
+	copier->to_host = is_vsock(to);
+	copier->can_move = (is_kind(from, S_IFSOCK) && is_kind(to, S_IFIFO)) || (is_kind(from, S_IFIFO) && copier->to_host);
 	copier->wake = -1;
 	copier->start = copier->end = 0;
 	if (watch(copier, from, EPOLLIN, from_ready, &copier->from_is_file, err) < 0 ||

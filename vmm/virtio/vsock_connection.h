@@ -13,7 +13,7 @@
 
 enum { QUEUE_RX, QUEUE_TX, QUEUE_EVENT, QUEUES };
 
-#define BUFFER (256 << 10) /* credit that the guest has, per connection */
+#define BUFFER (512 << 10) /* credit that the guest has, per connection; with half of it, guest and host take turns instead of working at once */
 #define RESETS_MAX 64
 #define HOST_PORT_FIRST 0x40000000u
 #define HANDSHAKE_MAX 32
