@@ -13,7 +13,8 @@
 
 enum { QUEUE_RX, QUEUE_TX, QUEUE_EVENT, QUEUES };
 
-#define BUFFER (512 << 10) /* credit that the guest has, per connection; with half of it, guest and host take turns instead of working at once */
+/* Credit that the guest has, per connection. With half of it guest and host take turns instead of working at once. */
+#define BUFFER (512 << 10)
 #define RESETS_MAX 64
 #define HOST_PORT_FIRST 0x40000000u
 #define HANDSHAKE_MAX 32
